@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/test: ruff, mypy, then pytest on the newest and oldest Cinder."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+import json
+import os
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from harness import bootstrap, venvs
+from harness.tally import COUNTED
+from harness.venvs import ROOT, Venv
+
+# Need no service: no simulated array, no Cinder.
+FAST_PATHS = ('tests/unit', 'tests/backend', 'tests/tools')
+TYPED = ('cinder_nec', 'tools/allinone', 'tools/harness', 'tools/ismsim')
+# pytest: 5 is "no tests collected", which is no failure of a selection.
+_NOTHING_COLLECTED = 5
+
+
+@dataclass
+class Result:
+    """What one check or one pytest run came to."""
+
+    title: str
+    status: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    bad: list[str] = field(default_factory=list)
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Split the command line into our options and pytest's."""
+    known = '|'.join(map(str, venvs.CINDER_PYTHON))
+    parser = argparse.ArgumentParser(
+        prog='tools/test', formatter_class=argparse.RawTextHelpFormatter,
+        usage=f'tools/test [--fast] [--cinder {known}] [pytest arguments]',
+        description='Run ruff, mypy and all tests: everything on Cinder '
+        f'{venvs.newest()}, then\nthe system tests and a chosen set on '
+        f'Cinder {venvs.OLDEST}. Builds its own virtual\nenvironments '
+        'inside the checkout and reuses them.',
+        epilog='With pytest arguments (a path, -k, -x, ...) only that one '
+        'pytest run is made,\nwithout ruff, mypy and the second Cinder.')
+    parser.add_argument(
+        '--fast', action='store_true',
+        help='only what needs no service: ruff, mypy, unit tests')
+    parser.add_argument(
+        '--cinder', type=int, choices=sorted(venvs.CINDER_PYTHON),
+        metavar='N', help=f'run on this Cinder release only ({known})')
+    return parser.parse_known_args(argv)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Entry point; the exit status is 0 only if all of it passed."""
+    options, extra = parse(argv)
+    started = time.monotonic()
+    try:
+        venv = bootstrap.ensure(options.cinder)
+        if extra:
+            paths = fast_paths() if options.fast else []
+            return run_pytest(venv, [*extra, *paths]).status
+        results = run_checks(venv)
+        results += run_suite(options, venv)
+    except bootstrap.BootstrapError as exc:
+        print(f'tools/test: {exc}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    print(closing(results, time.monotonic() - started), flush=True)
+    return int(any(r.status for r in results))
+
+
+def run_checks(venv: Venv) -> list[Result]:
+    """ruff and mypy, with their words only when they have something."""
+    typed = [name for name in TYPED if list((ROOT / name).glob('*.py'))]
+    return [
+        run_check('ruff', [str(venv.path / 'bin' / 'ruff'), 'check', '.']),
+        run_check('mypy', [str(venv.python), '-m', 'mypy', *typed]),
+    ]
+
+
+def run_check(title: str, command: list[str]) -> Result:
+    """Run one checker and report in one line."""
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True)
+    word = 'FAILED' if done.returncode else 'ok'
+    print(f'{title}: {word} ({time.monotonic() - started:.1f} s)',
+          flush=True)
+    if not done.returncode:
+        return Result(title)
+    print(done.stdout, flush=True)
+    return Result(title, 1, {'failed': 1}, [f'{title}: see above'])
+
+
+def run_suite(options: argparse.Namespace, venv: Venv) -> list[Result]:
+    """The pytest runs that the options ask for."""
+    if options.fast:
+        return [run_pytest(venv, ['-q', '-m', 'not service', *fast_paths()])]
+    parallel = ['-q', '-n', '2', '--dist', 'loadgroup']
+    if options.cinder:
+        return [run_pytest(venv, parallel)]
+    results = [run_pytest(venv, parallel)]
+    if venvs.OLDEST != venv.release:
+        oldest = bootstrap.ensure(venvs.OLDEST)
+        results.append(
+            run_pytest(oldest, [*parallel, '-m', 'system or oldest']))
+    return results
+
+
+def fast_paths() -> list[str]:
+    """The directories of --fast that are there."""
+    return [path for path in FAST_PATHS if (ROOT / path).is_dir()]
+
+
+def run_pytest(venv: Venv, arguments: list[str]) -> Result:
+    """Run pytest in one environment and collect its tally."""
+    title = f'Cinder {venv.release}'
+    scratch = Path(tempfile.mkdtemp(prefix='cinder-nec-test-'))
+    tally = scratch / 'tally.json'
+    # A debugger needs the terminal; a CI has none to give.
+    stdin = None if sys.stdin and sys.stdin.isatty() else subprocess.DEVNULL
+    command = [str(venv.python), '-m', 'pytest', '-p', 'harness.tally',
+               *arguments]
+    env = {**os.environ, 'CINDER_NEC_TALLY': str(tally),
+           'PYTHONPATH': str(ROOT / 'tools')}
+    print(f'pytest on {title}, Python '
+          f'{sys.version_info.major}.{sys.version_info.minor}', flush=True)
+    try:
+        status = subprocess.run(command, cwd=ROOT, env=env,
+                                stdin=stdin).returncode
+        if status == _NOTHING_COLLECTED:
+            status = 0
+        if not tally.exists():
+            return Result(title, status or 1, {'error': 1},
+                          [f'{title}: pytest ended with status {status}'])
+        found = json.loads(tally.read_text())
+        return Result(title, status, found['counts'], found['bad'])
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def closing(results: list[Result], seconds: float) -> str:
+    """One pytest-style summary of all that was run."""
+    lines = []
+    total = dict.fromkeys(COUNTED, 0)
+    for result in results:
+        for key, number in result.counts.items():
+            total[key] += number
+        lines += [f'FAILED [{result.title}] {name}' for name in result.bad]
+        if result.counts.get('passed'):
+            lines.append(f'{result.title}: {in_words(result.counts)}')
+    text = f' {in_words(total)} in {seconds:.2f}s '
+    if any(r.status for r in results) and not total['failed']:
+        text = f' 1 failed,{text}'
+    return '\n'.join(['', *lines, text.center(79, '=')])
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """Counts as pytest writes them."""
+    parts = [f'{counts[key]} {key}' for key in COUNTED if counts.get(key)]
+    return ', '.join(parts) or 'no tests ran'
