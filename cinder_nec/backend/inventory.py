@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of the array now: the last dump plus own changes.
+
+A dump costs seconds, so no operation reads one to find what it could know
+(DESIGN.md section 5).  The inventory is refreshed by the stats period, by
+a refused command that shows it is out of date, and after an unknown
+outcome.  The array stays the arbiter: what is read here may be old, and
+every workflow is right when it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+import threading
+
+from cinder_nec import retry
+from cinder_nec.backend.reservations import Reservations
+from cinder_nec.model import ArrayConfig
+
+LOG = logging.getLogger(__name__)
+
+Change = Callable[[ArrayConfig], ArrayConfig]
+
+
+class _Dump:
+    """A dump in flight: who waits for it and what became of it."""
+
+    def __init__(self, started: int) -> None:
+        self.started = started
+        self.done = threading.Event()
+        self.error: BaseException | None = None
+
+
+class Inventory:
+    """The known configuration of one array, shared by its back ends.
+
+    :param fetch: reads and parses a whole configuration
+    """
+
+    def __init__(self, fetch: Callable[[], ArrayConfig],
+                 clock: retry.Clock,
+                 reservations: Reservations | None = None) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._config: ArrayConfig | None = None
+        self._journal: list[tuple[int, Change]] = []
+        self._moment = 0
+        self._in_flight: _Dump | None = None
+        self._dumped_at: float | None = None
+        self._reported: frozenset[str] = frozenset()
+        self.reservations = reservations or Reservations(clock)
+
+    def current(self) -> ArrayConfig:
+        """Return what is known; reads a dump only if there was none."""
+        config = self._config
+        return self.refresh(0) if config is None else config
+
+    def mark(self) -> int:
+        """Return a moment; a dump that starts later is newer than it."""
+        with self._lock:
+            self._moment += 1
+            return self._moment
+
+    def record(self, change: Change) -> int:
+        """Take note of an own change that the array has carried out.
+
+        ``change`` must give the same result when applied twice: a dump
+        that was running meanwhile may show it already.  Returns the
+        moment of the change, for :meth:`refresh`.
+        """
+        with self._lock:
+            self._moment += 1
+            moment = self._moment
+            if self._in_flight is not None:
+                self._journal.append((moment, change))
+            if self._config is not None:
+                self._config = change(self._config)
+                self.reservations.follow(self._config)
+        return moment
+
+    def refresh(self, after: int | None = None) -> ArrayConfig:
+        """Return a configuration that was read after a moment.
+
+        Askers whose moment lies before the start of a dump in flight share
+        it.  Without ``after`` the moment is now.
+
+        :raises errors.NecError: the array could not be read
+        """
+        if after is None:
+            after = self.mark()
+        while True:
+            mine = False
+            with self._lock:
+                dump = self._in_flight
+                if dump is None:
+                    self._moment += 1
+                    dump = self._in_flight = _Dump(self._moment)
+                    self._journal = []
+                    mine = True
+            if mine:
+                return self._read(dump)
+            dump.done.wait()
+            if dump.started < after:
+                continue
+            if dump.error is not None:
+                raise dump.error
+            return self.current()
+
+    def age_seconds(self) -> float | None:
+        """Return the age of the last dump, None if there was none."""
+        if self._dumped_at is None:
+            return None
+        return self._clock.now() - self._dumped_at
+
+    def _read(self, dump: _Dump) -> ArrayConfig:
+        started_at = self._clock.now()
+        try:
+            config = self._fetch()
+            with self._lock:
+                for _moment, change in self._journal:
+                    config = change(config)
+                self._config = config
+                self._dumped_at = started_at
+                self.reservations.follow(config)
+        except BaseException as error:
+            dump.error = error
+            raise
+        finally:
+            with self._lock:
+                self._in_flight = None
+                self._journal = []
+            dump.done.set()
+        self._report(config)
+        return config
+
+    def _report(self, config: ArrayConfig) -> None:
+        """Log what was not understood, each thing once."""
+        found = frozenset(config.unrecognized)
+        for line in sorted(found - self._reported):
+            LOG.warning('The configuration of the array has something that '
+                        'is not understood and is left out: %s', line)
+        self._reported = found

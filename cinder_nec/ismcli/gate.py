@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The in-process queue for configuration changes.
+
+An array runs one change at a time and answers a second one with a busy
+message (DESIGN.md section 5).  All back ends of one process that share an
+array share one gate, so that the process never makes itself busy answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import enum
+import heapq
+import itertools
+import threading
+
+
+class Priority(enum.IntEnum):
+    """Who goes first: a guest waits for an attach, nobody for a copy."""
+
+    ATTACH = 0
+    PROVISION = 1
+
+
+@dataclasses.dataclass(order=True)
+class Ticket:
+    """A place in the queue; kept over the tries of one command."""
+
+    priority: Priority
+    number: int
+    turn: threading.Event = dataclasses.field(
+        default_factory=threading.Event, compare=False)
+
+
+class ChangeGate:
+    """Lets one change through at a time, in order of arrival.
+
+    Attach and detach go before provisioning, but after
+    ``overtakes`` of them in a row one waiting provisioning change goes.
+    """
+
+    def __init__(self, overtakes: int = 8) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[Ticket] = []
+        self._busy = False
+        self._numbers = itertools.count()
+        self._overtakes = overtakes
+        self._overtaken = 0
+
+    def ticket(self, priority: Priority) -> Ticket:
+        """Return a new place at the end of the queue of ``priority``."""
+        with self._lock:
+            return Ticket(priority, next(self._numbers))
+
+    @contextlib.contextmanager
+    def turn(self, ticket: Ticket) -> Iterator[None]:
+        """Wait for the turn of ``ticket`` and hold the gate."""
+        self._enter(ticket)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    @property
+    def queue_length(self) -> int:
+        """How many changes wait."""
+        with self._lock:
+            return len(self._waiting)
+
+    def _enter(self, ticket: Ticket) -> None:
+        with self._lock:
+            if not self._busy:
+                self._busy = True
+                return
+            ticket.turn.clear()
+            heapq.heappush(self._waiting, ticket)
+        try:
+            ticket.turn.wait()
+        except BaseException:  # a killed green thread must not hold the gate
+            with self._lock:
+                given = ticket not in self._waiting
+                if not given:
+                    self._waiting.remove(ticket)
+                    heapq.heapify(self._waiting)
+            if given:
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        with self._lock:
+            if not self._waiting:
+                self._busy = False
+                self._overtaken = 0
+                return
+            following = self._next()
+        following.turn.set()
+
+    def _next(self) -> Ticket:
+        slow = [t for t in self._waiting if t.priority is Priority.PROVISION]
+        first = self._waiting[0]
+        if first.priority is Priority.PROVISION or not slow:
+            self._overtaken = 0
+            return heapq.heappop(self._waiting)
+        if self._overtaken >= self._overtakes:
+            self._overtaken = 0
+            oldest = min(slow)
+            self._waiting.remove(oldest)
+            heapq.heapify(self._waiting)
+            return oldest
+        self._overtaken += 1
+        return heapq.heappop(self._waiting)
