@@ -6,6 +6,7 @@ Written so that an old Python can still read it and say what is missing.
 
 import os
 import shutil
+import subprocess
 import sys
 
 MINIMUM = (3, 10)
@@ -21,7 +22,9 @@ def require_python():
         os.environ[_MARK] = '1'
         for minor in (13, 12, 11, 10, 14):
             found = shutil.which('python3.%d' % minor)
-            if found:
+            # A version manager's stub may be there without its Python.
+            if found and subprocess.call([found, '-c', ''],
+                                         stderr=subprocess.DEVNULL) == 0:
                 os.execv(found, [found] + sys.argv)
     sys.exit('{0} needs Python {1[0]}.{1[1]} or newer; {2} is '
              '{3[0]}.{3[1]}.'.format(os.path.basename(sys.argv[0]), MINIMUM,
