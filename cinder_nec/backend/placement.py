@@ -6,8 +6,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from cinder_nec import errors
-from cinder_nec.model import ArrayConfig, GIB, HostPort, LdSet, LinkState
-from cinder_nec.model import Pool, Portal, Protocol
+from cinder_nec.model import (
+    GIB,
+    ArrayConfig,
+    HostPort,
+    LdSet,
+    LinkState,
+    Pool,
+    Portal,
+    Protocol,
+)
 
 
 def usable_pools(config: ArrayConfig,

@@ -14,8 +14,7 @@ import contextlib
 import random
 import threading
 
-from cinder_nec import errors
-from cinder_nec import retry
+from cinder_nec import errors, retry
 from cinder_nec.model import ArrayConfig, LdSet, LdSetName
 
 LUN_QUARANTINE_SECONDS = 60.0

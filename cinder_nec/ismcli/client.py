@@ -13,17 +13,20 @@ import copy
 import logging
 import time
 
-from cinder_nec import errors
-from cinder_nec import retry
-from cinder_nec.ismcli import commands
-from cinder_nec.ismcli import config_xml
-from cinder_nec.ismcli import messages
-from cinder_nec.ismcli import status_text
+from cinder_nec import errors, retry
+from cinder_nec.ismcli import commands, config_xml, messages, status_text
 from cinder_nec.ismcli.commands import Command, Effect
 from cinder_nec.ismcli.gate import ChangeGate, Priority
 from cinder_nec.ismcli.transport import CommandResult, Transport
-from cinder_nec.model import ArrayConfig, InitiatorName, LdName
-from cinder_nec.model import LdSetName, PairStatus, SnapStatus, Wwpn
+from cinder_nec.model import (
+    ArrayConfig,
+    InitiatorName,
+    LdName,
+    LdSetName,
+    PairStatus,
+    SnapStatus,
+    Wwpn,
+)
 
 LOG = logging.getLogger(__name__)
 

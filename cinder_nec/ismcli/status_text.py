@@ -189,6 +189,10 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _snap_state(text: str) -> SnapState:
+    if not text.strip('-'):
+        # How a generation without data is shown is not documented: no
+        # state at all, or the dashes that stand for "none" elsewhere.
+        return SnapState.NO_DATA
     try:
         return SnapState(text.lower())
     except ValueError:

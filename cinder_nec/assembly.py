@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Putting a back end together from its parts.
+
+The top of the layers: the only module besides :mod:`cinder_nec.volume`
+that knows which transport, copy method and access protocol there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import threading
+
+from cinder_nec import errors, retry
+from cinder_nec.backend.access.base import AccessOptions, AccessProtocol
+from cinder_nec.backend.access.iscsi import IscsiAccess
+from cinder_nec.backend.claims import Claims
+from cinder_nec.backend.copying.base import CopyMethod
+from cinder_nec.backend.copying.pairs import PairCopy
+from cinder_nec.backend.copying.snapshot import SnapshotMethod
+from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.selftest import check_backend
+from cinder_nec.backend.stats import Stats
+from cinder_nec.backend.volumes import Volumes
+from cinder_nec.config import BackendConfig
+from cinder_nec.ismcli.client import IsmClient
+from cinder_nec.ismcli.gate import ChangeGate
+from cinder_nec.ismcli.ssh import HostKeyPolicy, SshSettings, SshTransport
+from cinder_nec.model import Protocol
+
+
+class Method(enum.Enum):
+    """How snapshots are made."""
+
+    SNAPSHOT = 'snapshot'
+    REPLICATION = 'data replication'
+
+
+@dataclasses.dataclass(frozen=True)
+class Array:
+    """What the back ends of one process share that are on one array."""
+
+    client: IsmClient
+    inventory: Inventory
+    claims: Claims
+    gate: ChangeGate
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """A back end, ready to work."""
+
+    config: BackendConfig
+    array: Array
+    volumes: Volumes
+    copying: CopyMethod
+    access: AccessProtocol
+    stats: Stats
+
+    def check(self) -> None:
+        """:raises errors.NecError: the back end cannot work"""
+        check_backend(self.array.inventory, self.config.pools,
+                      self.config.backup_pools)
+
+
+_arrays: dict[tuple[SshSettings, bool | None], Array] = {}
+_arrays_lock = threading.Lock()
+
+
+def build(config: BackendConfig, protocol: Protocol,
+          method: Method) -> Backend:
+    """Put a back end together; nothing is sent to the array yet.
+
+    :raises errors.ConfigError: the key file cannot be used
+    """
+    clock = retry.SystemClock()
+    array = _array(config, clock)
+    volumes = Volumes(array.client, array.inventory, clock)
+    pairs = PairCopy(array.client, array.inventory, clock,
+                     config.copy_within_seconds)
+    return Backend(
+        config=config, array=array, volumes=volumes,
+        copying=_copy_method(config, array, volumes, pairs, clock, method),
+        access=_access(config, array, volumes, protocol),
+        stats=Stats(array.inventory, config.pools,
+                    actual_capacity=config.actual_capacity,
+                    max_ld_count=config.max_ld_count))
+
+
+def _copy_method(config: BackendConfig, array: Array, volumes: Volumes,
+                 pairs: PairCopy, clock: retry.Clock,
+                 method: Method) -> CopyMethod:
+    if method is Method.SNAPSHOT:
+        return SnapshotMethod(
+            array.client, array.inventory, volumes, pairs,
+            config.backup_pools, claims=array.claims, clock=clock)
+    raise errors.ConfigError('volume_driver',
+                             f'There is no {method.value} method yet.')
+
+
+def _access(config: BackendConfig, array: Array, volumes: Volumes,
+            protocol: Protocol) -> AccessProtocol:
+    options = AccessOptions(
+        ld_set=config.ld_set, controller_ld_set=config.controller_ld_set,
+        controller_hosts=config.controller_hosts,
+        automatic=config.automatic_access_control,
+        portals_per_controller=config.portals_per_controller)
+    if protocol is Protocol.ISCSI:
+        return IscsiAccess(array.client, array.inventory, volumes,
+                           array.claims, options)
+    raise errors.ConfigError('volume_driver',
+                             f'There is no {protocol.value} access yet.')
+
+
+def _array(config: BackendConfig, clock: retry.Clock) -> Array:
+    """Return the array of a back end, the same for all that share it."""
+    settings = _ssh_settings(config)
+    key = (settings, config.legacy_view)
+    with _arrays_lock:
+        if key not in _arrays:
+            gate = ChangeGate()
+            client = IsmClient(SshTransport(settings, clock=clock), gate,
+                               clock=clock, legacy_view=config.legacy_view)
+            _arrays[key] = Array(client, Inventory(client.query_all, clock),
+                                 Claims(), gate)
+        return _arrays[key]
+
+
+def _ssh_settings(config: BackendConfig) -> SshSettings:
+    policy = (HostKeyPolicy.TRUST_ON_FIRST_USE if config.trust_on_first_use
+              else HostKeyPolicy.VERIFY)
+    return SshSettings(
+        host=config.address, port=config.port, user=config.user,
+        password=config.password, private_key_file=config.private_key_file,
+        known_hosts_file=config.known_hosts_file, host_key_policy=policy,
+        connect_timeout_seconds=config.connect_timeout_seconds,
+        max_sessions=config.max_sessions)

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What both access protocols share: connectors, LD Sets, map and unmap."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Mapping, Sequence
+import dataclasses
+import logging
+from typing import Any
+
+from cinder_nec import errors, naming
+from cinder_nec.backend import changes
+from cinder_nec.backend.claims import Claims
+from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.outcome import carry_out
+from cinder_nec.backend.volumes import Volumes
+from cinder_nec.ismcli.client import IsmClient
+from cinder_nec.model import (
+    DEFAULT_PLATFORM,
+    ArrayConfig,
+    InitiatorName,
+    LdMapping,
+    LdName,
+    LdSet,
+    LdSetName,
+    LogicalDisk,
+    Protocol,
+    TargetMode,
+    Wwpn,
+)
+
+LOG = logging.getLogger(__name__)
+
+_MAP_TRIES = 8
+_MAX_WWPNS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Connector:
+    """A host, checked value by value: connectors come from tenants.
+
+    :param host: the host's name, used for comparison only
+    """
+
+    initiator: InitiatorName | None
+    wwpns: tuple[Wwpn, ...]
+    host: str
+    multipath: bool
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> Connector:
+        """Read Cinder's connector dictionary.
+
+        :raises errors.InvalidConnector: a value is not what it should be
+        """
+        if not isinstance(raw, Mapping):
+            raise errors.InvalidConnector(
+                'connector', 'The connector is not a dictionary.')
+        return cls(_initiator(raw.get('initiator')),
+                   _wwpns(raw.get('wwpns')),
+                   str(raw.get('host') or '')[:255],
+                   bool(raw.get('multipath')))
+
+
+def _initiator(value: object) -> InitiatorName | None:
+    if value is None or value == '':
+        return None
+    try:
+        return InitiatorName.parse(value)  # type: ignore[arg-type]
+    except errors.InvalidInput as error:
+        raise errors.InvalidConnector('initiator', str(error)) from None
+
+
+def _wwpns(value: object) -> tuple[Wwpn, ...]:
+    if not value:
+        return ()
+    if not isinstance(value, (list, tuple)) or len(value) > _MAX_WWPNS:
+        raise errors.InvalidConnector(
+            'wwpns', f'wwpns is not a list of at most {_MAX_WWPNS} names.')
+    try:
+        return tuple(dict.fromkeys(Wwpn.parse(name) for name in value))
+    except errors.InvalidInput as error:
+        raise errors.InvalidConnector('wwpns', str(error)) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class AccessOptions:
+    """The options of ``cinder.conf`` that concern access.
+
+    :param ld_set: ``nec_ldset``, None to choose by the host
+    :param controller_ld_set: ``nec_ldset_for_controller_node``
+    :param controller_hosts: names this controller node goes by
+    :param automatic: ``nec_auto_accesscontrol``
+    :param portals_per_controller: ``nec_iscsi_portals_per_cont``
+    """
+
+    ld_set: LdSetName | None = None
+    controller_ld_set: LdSetName | None = None
+    controller_hosts: frozenset[str] = frozenset()
+    automatic: bool = True
+    portals_per_controller: int = 1
+
+
+class AccessProtocol(abc.ABC):
+    """Mapping LDs to hosts over one protocol."""
+
+    protocol: Protocol
+
+    def __init__(self, client: IsmClient, inventory: Inventory,
+                 volumes: Volumes, claims: Claims,
+                 options: AccessOptions) -> None:
+        self._client = client.urgent()
+        self._inventory = inventory
+        self._volumes = volumes
+        self._claims = claims
+        self._options = options
+
+    # -- what the protocols differ in ----------------------------------
+
+    @abc.abstractmethod
+    def check(self, connector: Connector) -> None:
+        """:raises errors.InvalidConnector: the protocol needs more"""
+
+    @abc.abstractmethod
+    def _identifier(self, connector: Connector) -> str:
+        """Return what an LD Set of the host is named after."""
+
+    @abc.abstractmethod
+    def _admits(self, ld_set: LdSet, connector: Connector) -> bool:
+        """Tell whether a host may use an LD Set."""
+
+    @abc.abstractmethod
+    def _is_vacant(self, ld_set: LdSet) -> bool:
+        """Tell whether an LD Set admits nobody yet."""
+
+    @abc.abstractmethod
+    def _create_ld_set(self, name: LdSetName) -> LdSet:
+        """Create an LD Set that admits nobody yet."""
+
+    @abc.abstractmethod
+    def _admit(self, ld_set: LdSet, connector: Connector) -> LdSet:
+        """Let a host use an LD Set; return the LD Set as it is then."""
+
+    @abc.abstractmethod
+    def _connection(self, config: ArrayConfig, ld_set: LdSet,
+                    ld: LogicalDisk, mapping: LdMapping,
+                    connector: Connector) -> dict[str, Any]:
+        """Return Cinder's connection information."""
+
+    # -- attach --------------------------------------------------------
+
+    def attach(self, name: LdName, connector: Connector) -> dict[str, Any]:
+        """Show an LD to a host and tell how the host reaches it.
+
+        Precondition: the LD exists.
+        Re-entry: an LD that the host sees already stays where it is.
+        Undo: nothing; an LD Set that was created for the host is used by
+        its next attach.
+        Crash leaves: perhaps an LD Set without LDs, or the mapping, which
+        the detach of the attachment removes.
+
+        :raises errors.NotFound: no such LD, or no LD Set for the host
+        :raises errors.NoCapacity: no LUN is free
+        """
+        self.check(connector)
+        for _ in range(_MAP_TRIES):
+            ld = self._volumes.get(name)
+            ld_set = self._ensure_ld_set(connector)
+            mapping = self._map(ld, ld_set)
+            if mapping is not None:
+                config = self._inventory.current()
+                return self._connection(
+                    config, config.ld_sets.get(ld_set.name, ld_set), ld,
+                    mapping, connector)
+        raise errors.NoCapacity(
+            f'Logical Disk `{name}` could not be put in an LD Set in '
+            f'{_MAP_TRIES} tries.',
+            'Another program changes the LD Sets at the same time; try '
+            'again.')
+
+    def _map(self, ld: LogicalDisk, ld_set: LdSet) -> LdMapping | None:
+        """Put an LD in an LD Set; None if things were not as known."""
+        if ld_set.target_mode is TargetMode.MULTI_TARGET:
+            return self._map_multi_target(ld, ld_set)
+        known = ld_set.mappings.get(ld.ldn)
+        if known is not None:
+            return self._map_at(ld, ld_set, known.lun)
+        with self._inventory.reservations.lun(ld_set) as lun:
+            return self._map_at(ld, ld_set, lun)
+
+    def _map_at(self, ld: LogicalDisk, ld_set: LdSet,
+                lun: int) -> LdMapping | None:
+        try:
+            self._client.addldsetld(ld_set.name, ld.name, lun)
+        except (errors.CommandFailed, errors.OutcomeUnknown) as error:
+            return self._found_after(error, ld, ld_set)
+        mapping = LdMapping(ld.ldn, lun)
+        self._inventory.record(changes.mapped(ld_set.name, mapping))
+        return mapping
+
+    def _map_multi_target(self, ld: LogicalDisk,
+                          ld_set: LdSet) -> LdMapping | None:
+        """The array gives the LD a target of its own; read which.
+
+        The mapping is read even when it was known: another service may
+        have taken the LD out and put it back under another target.
+        """
+        try:
+            self._client.addldsetld(ld_set.name, ld.name)
+        except (errors.CommandFailed, errors.OutcomeUnknown) as error:
+            return self._found_after(error, ld, ld_set)
+        return self._read_mapping(ld, ld_set, self._inventory.mark())
+
+    def _read_mapping(self, ld: LogicalDisk, ld_set: LdSet,
+                      after: int) -> LdMapping | None:
+        config = self._inventory.refresh(after)
+        found = config.ld_sets.get(ld_set.name)
+        return None if found is None else found.mappings.get(ld.ldn)
+
+    def _found_after(self, error: errors.NecError, ld: LogicalDisk,
+                     ld_set: LdSet) -> LdMapping | None:
+        """Look what is true after a mapping was refused or lost."""
+        mapping = self._read_mapping(ld, ld_set, self._inventory.mark())
+        if mapping is not None:
+            LOG.info('`%s` is in LD Set `%s` already.', ld.name,
+                     ld_set.name)
+            return mapping
+        config = self._inventory.current()
+        found = config.find_ld(ld.name)
+        known = config.ld_sets.get(ld_set.name)
+        as_known = (found is not None and found.ldn == ld.ldn
+                    and known is not None
+                    and known.luns() <= ld_set.luns())
+        if as_known and isinstance(error, errors.CommandFailed):
+            raise error
+        return None
+
+    # -- the LD Set of a host ------------------------------------------
+
+    def _ensure_ld_set(self, connector: Connector) -> LdSet:
+        ld_set = self._find_ld_set(self._inventory.current(), connector)
+        if ld_set is not None and self._admits(ld_set, connector):
+            return ld_set
+        with self._claims.of(('host', self._identifier(connector))):
+            config = self._inventory.current()
+            ld_set = self._find_ld_set(config, connector)
+            if ld_set is None:
+                config = self._inventory.refresh()
+                ld_set = self._find_ld_set(config, connector)
+            if ld_set is None:
+                ld_set = self._new_ld_set(config, connector)
+            if self._admits(ld_set, connector):
+                return ld_set
+            return self._admit(ld_set, connector)
+
+    def _find_ld_set(self, config: ArrayConfig,
+                     connector: Connector) -> LdSet | None:
+        """Return the LD Set of a host: the configured one, or its own."""
+        name = self._configured(connector)
+        if name is not None:
+            found = config.ld_sets.get(name)
+            return found if self._fits(found) else None
+        admitting = [s for _name, s in sorted(config.ld_sets.items())
+                     if self._fits(s) and self._admits(s, connector)]
+        return admitting[0] if admitting else None
+
+    def _fits(self, ld_set: LdSet | None) -> bool:
+        return ld_set is not None and ld_set.protocol is self.protocol
+
+    def _configured(self, connector: Connector) -> LdSetName | None:
+        if (self._options.controller_ld_set is not None
+                and connector.host in self._options.controller_hosts):
+            return self._options.controller_ld_set
+        return self._options.ld_set
+
+    def _new_ld_set(self, config: ArrayConfig,
+                    connector: Connector) -> LdSet:
+        configured = self._configured(connector)
+        if configured is not None:
+            raise errors.NotFound(
+                f'LD Set `{configured}` not found.',
+                'Create it on the array, or correct nec_ldset (or '
+                'nec_ldset_for_controller_node) in cinder.conf.')
+        if not self._options.automatic:
+            raise errors.NotFound(
+                'Logical Disk Set could not be found.',
+                'Create an LD Set with the '
+                f'{self.protocol.value} names of host '
+                f'{connector.host!r:.80} on the array, or set '
+                'nec_auto_accesscontrol = True.')
+        for label in naming.ld_set_name_candidates(
+                self._identifier(connector)):
+            name = LdSetName(DEFAULT_PLATFORM, label)
+            known = config.ld_sets.get(name)
+            if known is None:
+                return self._create_ld_set(name)
+            if self._fits(known) and self._is_vacant(known):
+                return known
+        raise errors.NotFound(
+            f'No LD Set can be made for host {connector.host!r:.80}: the '
+            'names it could have are taken.',
+            'Create an LD Set for the host on the array by hand.')
+
+    def _exists(self, name: LdSetName) -> bool:
+        return name in self._inventory.refresh().ld_sets
+
+    # -- detach --------------------------------------------------------
+
+    def detach(self, name: LdName, connector: Connector,
+               others: Sequence[Connector] = ()) -> LdSetName | None:
+        """Take an LD away from a host; return the LD Set it was in.
+
+        It stays when one of the ``others``, hosts that have attachments of
+        the same volume, uses the same LD Set.
+
+        Precondition: none.
+        Re-entry: an LD that the host does not see is a success.
+        Undo: nothing to undo.
+        Crash leaves: the mapping or not.
+        """
+        ld = self._volumes.find(name)
+        if ld is None:
+            LOG.info('Logical Disk `%s` has unbound already.', name)
+            return None
+        ld_set = self._find_ld_set_to_leave(connector)
+        if ld_set is None:
+            LOG.info('Host %.80r has no LD Set; nothing to detach.',
+                     connector.host)
+            return None
+        for other in others:
+            shared = self._find_ld_set(self._inventory.current(), other)
+            if shared is not None and shared.name == ld_set.name:
+                LOG.info('`%s` stays in LD Set `%s` for another '
+                         'attachment.', name, ld_set.name)
+                return None
+        self._unmap(ld, ld_set)
+        return ld_set.name
+
+    def detach_all(self, name: LdName) -> None:
+        """Take an LD away from all hosts (forced detach).
+
+        The array is read first: what other services mapped counts too.
+        """
+        ld = self._inventory.refresh().find_ld(name)
+        if ld is None:
+            LOG.info('Logical Disk `%s` has unbound already.', name)
+            return
+        for ld_set in self._inventory.current().mapped_to(ld.ldn):
+            self._unmap(ld, ld_set)
+
+    def _find_ld_set_to_leave(self, connector: Connector) -> LdSet | None:
+        for config in self._known_then_read():
+            found = self._find_ld_set(config, connector)
+            if found is not None:
+                return found
+        return None
+
+    def _known_then_read(self) -> Iterator[ArrayConfig]:
+        yield self._inventory.current()
+        yield self._inventory.refresh()
+
+    def _unmap(self, ld: LogicalDisk, ld_set: LdSet) -> None:
+        def gone() -> bool:
+            config = self._inventory.refresh()
+            found = config.ld_sets.get(ld_set.name)
+            return found is None or ld.ldn not in found.mappings
+
+        def delete() -> None:
+            try:
+                self._client.delldsetld(ld_set.name, ld.name)
+            except errors.NotMapped:
+                LOG.info('`%s` was not in LD Set `%s`.', ld.name,
+                         ld_set.name)
+
+        carry_out(delete, happened=gone)
+        mapping = ld_set.mappings.get(ld.ldn)
+        if mapping is not None:
+            self._inventory.reservations.release_lun(
+                ld_set.name, mapping.lun)
+        self._inventory.record(changes.unmapped(ld_set.name, ld.ldn))

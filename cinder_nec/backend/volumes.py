@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logical disks as volumes: bind, name, expand, unbind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+import logging
+
+from cinder_nec import errors, retry
+from cinder_nec.backend import changes, placement
+from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.outcome import carry_out
+from cinder_nec.ismcli.client import IsmClient
+from cinder_nec.model import (
+    DEFAULT_PLATFORM,
+    GIB,
+    ArrayConfig,
+    LdName,
+    LogicalDisk,
+    Pool,
+    RplAttribute,
+)
+
+LOG = logging.getLogger(__name__)
+
+_BIND_TRIES = 16
+# A peer service names an LD right after it has bound it, or after its busy
+# answers; an LD that is still without a name then was bound by us.
+ADOPT_AFTER_SECONDS = 30.0
+_REPLICATION = {RplAttribute.MV, RplAttribute.RV}
+_SNAPSHOT = {RplAttribute.BV, RplAttribute.SV, RplAttribute.LV}
+
+
+class Volumes:
+    """Workflows that concern one LD and no copy of it."""
+
+    def __init__(self, client: IsmClient, inventory: Inventory,
+                 clock: retry.Clock) -> None:
+        self._client = client
+        self._inventory = inventory
+        self._clock = clock
+
+    # -- finding -------------------------------------------------------
+
+    def find(self, name: LdName) -> LogicalDisk | None:
+        """Return an LD by name; reads the array before it says None."""
+        ld = self._inventory.current().find_ld(name)
+        if ld is None:
+            ld = self._inventory.refresh().find_ld(name)
+        return ld
+
+    def get(self, name: LdName) -> LogicalDisk:
+        """:raises errors.NotFound: the array has no LD of that name"""
+        ld = self._inventory.current().find_ld(name)
+        return ld or self._inventory.refresh().get_ld(name)
+
+    # -- create --------------------------------------------------------
+
+    def create(self, name: LdName, size_gib: int, pools: Collection[int],
+               room_gib: int = 0) -> LogicalDisk:
+        """Bind an LD of a size in one of ``pools`` and name it.
+
+        ``room_gib`` is the size it will be expanded to later on: its pool
+        must have that much room.
+
+        Precondition: none.
+        Re-entry: an LD of that name and size is returned as it is.
+        Undo: an LD that cannot be named is unbound again.
+        Crash leaves: at most one LD without a name, between two commands.
+
+        :raises errors.NoCapacity: no room, or no LD number free
+        :raises errors.InUse: an LD of that name has another size
+        """
+        known = self._inventory.current().find_ld(name)
+        if known is not None:
+            return _same_size(known, size_gib)
+        room_gib = max(size_gib, room_gib)
+        for _ in range(_BIND_TRIES):
+            pool = placement.choose_pool(self._inventory.current(), pools,
+                                         room_gib)
+            ld = self._try_bind(pool, size_gib)
+            if ld is not None:
+                return self._name(ld, name, size_gib)
+        raise errors.NoCapacity(
+            f'No LD number could be had in {_BIND_TRIES} tries.',
+            'Another program binds logical disks at the same time; try '
+            'again.')
+
+    def _try_bind(self, pool: Pool, size_gib: int) -> LogicalDisk | None:
+        """Bind with a reserved LDN; None: look again and choose anew."""
+        with self._inventory.reservations.ldn() as ldn:
+            ld = LogicalDisk(ldn, unnamed(ldn), pool.number,
+                             size_gib * GIB)
+            try:
+                self._client.ldbind(pool.number, ldn, size_gib)
+            except errors.LdnInUse:
+                self._inventory.refresh()
+                return None
+            except errors.OutcomeUnknown as error:
+                if not self._bound_after_all(ld, error):
+                    return None
+            except errors.CommandFailed:
+                found = self._inventory.refresh().pools.get(pool.number)
+                if found and found.free_bytes >= ld.capacity_bytes:
+                    raise
+                return None
+            self._inventory.record(changes.bound(ld))
+        return ld
+
+    def _bound_after_all(self, ld: LogicalDisk,
+                         error: errors.OutcomeUnknown) -> bool:
+        """Learn whether an LD was bound although no answer came."""
+        LOG.warning('It is not known whether LD %d was bound; reading the '
+                    'array again: %s', ld.ldn, error)
+        if not self._is_nameless(self._inventory.refresh(), ld):
+            return False
+        self._clock.sleep(ADOPT_AFTER_SECONDS)
+        return self._is_nameless(self._inventory.refresh(), ld)
+
+    @staticmethod
+    def _is_nameless(config: ArrayConfig, ld: LogicalDisk) -> bool:
+        found = config.logical_disks.get(ld.ldn)
+        return (found is not None and not found.name.platform.strip()
+                and found.pool == ld.pool
+                and found.capacity_bytes == ld.capacity_bytes)
+
+    def _name(self, ld: LogicalDisk, name: LdName,
+              size_gib: int) -> LogicalDisk:
+        def named() -> bool:
+            found = self._inventory.refresh().find_ld(name)
+            return found is not None and found.ldn == ld.ldn
+
+        try:
+            carry_out(lambda: self._client.nickname_of_ldn(ld.ldn, name),
+                      happened=named)
+        except errors.NecError as error:
+            leftovers = self._unbind_nameless(ld)
+            if leftovers:
+                raise errors.RollbackFailed(error, leftovers) from error
+            peers = self._inventory.current().find_ld(name)
+            if peers is None:
+                raise
+            return _same_size(peers, size_gib)
+        self._inventory.record(changes.named(ld.ldn, name))
+        return self._inventory.current().get_ld(name)
+
+    def _unbind_nameless(self, ld: LogicalDisk) -> list[str]:
+        """Unbind an LD that has no name yet; return what is left of it.
+
+        Only a named LD can be unbound, so it gets one that is its own.
+        """
+        name = LdName(DEFAULT_PLATFORM, f'unbind_{ld.ldn:04x}')
+        leftover = (f'LD {ld.ldn} ({ld.ldn:04x}h) without a name: iSMcfg '
+                    f'nickname -ldn {ld.ldn} -newname {name} -immediate, '
+                    f'then iSMcfg ldunbind -ldname {name}')
+        try:
+            self._client.nickname_of_ldn(ld.ldn, name)
+            self._inventory.record(changes.named(ld.ldn, name))
+            self._client.ldunbind(name)
+        except errors.NecError as error:
+            LOG.error('Could not unbind LD %d: %s', ld.ldn, error)
+            return [leftover]
+        self._inventory.record(changes.unbound(name))
+        return []
+
+    # -- extend --------------------------------------------------------
+
+    def extend(self, name: LdName, size_gib: int) -> None:
+        """Expand an LD to a new total size.
+
+        Precondition: the LD is neither paired nor has it snapshots.
+        Re-entry: an LD that has the size already is left alone.
+        Undo: nothing to undo; an LD cannot shrink.
+        Crash leaves: the old or the new size; Cinder's is the one to trust
+        after a second try.
+
+        :raises errors.NoCapacity: the pool has not enough room
+        :raises errors.InUse: the LD has snapshots or is paired
+        """
+        ld = self._checked(name, _check_expandable)
+        if ld.capacity_bytes >= size_gib * GIB:
+            ld = self._inventory.refresh().get_ld(name)
+            if ld.capacity_bytes >= size_gib * GIB:
+                return
+        self._check_room(ld, size_gib)
+
+        def expanded() -> bool:
+            found = self._inventory.refresh().get_ld(name)
+            if found.capacity_bytes >= size_gib * GIB:
+                return True
+            _check_expandable(found)
+            self._check_room(found, size_gib)
+            return False
+
+        carry_out(lambda: self._client.ldexpand(ld.ldn, size_gib),
+                  happened=expanded)
+        self._inventory.record(changes.expanded(ld.ldn, size_gib))
+
+    def _checked(self, name: LdName,
+                 check: Callable[[LogicalDisk], None]) -> LogicalDisk:
+        """Return an LD that passes a check; read again before it fails."""
+        ld = self.get(name)
+        try:
+            check(ld)
+        except errors.InUse:
+            ld = self._inventory.refresh().get_ld(name)
+            check(ld)
+        return ld
+
+    def _check_room(self, ld: LogicalDisk, size_gib: int) -> None:
+        increase_bytes = size_gib * GIB - ld.capacity_bytes
+        for config in (self._inventory.current, self._inventory.refresh):
+            pool = config().get_pool(ld.pool)
+            if pool.free_bytes >= increase_bytes:
+                return
+        raise errors.NoCapacity(
+            f'Not enough pool capacity. pool_number={ld.pool}, '
+            f'size_increase={increase_bytes // GIB} GiB, '
+            f'free={pool.free_bytes // GIB} GiB.',
+            'Extend the pool or delete volumes in it.')
+
+    # -- rename --------------------------------------------------------
+
+    def rename(self, old_name: LdName, new_name: LdName) -> None:
+        """Give an LD another name.
+
+        Precondition: no LD has the new name.
+        Re-entry: an LD that has the new name already is left alone.
+        Undo: nothing to undo.
+        Crash leaves: one of the two names.
+        """
+        ld = self.find(old_name)
+        if ld is None:
+            self.get(new_name)
+            return
+
+        def renamed() -> bool:
+            found = self._inventory.refresh().find_ld(new_name)
+            return found is not None and found.ldn == ld.ldn
+
+        carry_out(lambda: self._client.nickname(old_name, new_name),
+                  happened=renamed)
+        self._inventory.record(changes.named(ld.ldn, new_name))
+
+    # -- delete --------------------------------------------------------
+
+    def unbind(self, name: LdName) -> None:
+        """Take an LD out of all LD Sets and unbind it.
+
+        Precondition: it is not paired and has no snapshots.
+        Re-entry: an LD that is gone already is a success.
+        Undo: nothing to undo.
+        Crash leaves: the LD, perhaps in fewer LD Sets.
+
+        :raises errors.InUse: it has snapshots, is one, or is paired
+        """
+        ld = self.find(name)
+        if ld is None:
+            LOG.info('Logical Disk `%s` has unbound already.', name)
+            return
+        try:
+            self._unbind(ld)
+        except (errors.CommandFailed, errors.OutcomeUnknown,
+                errors.InUse) as error:
+            found = self._inventory.refresh().find_ld(name)
+            if found is None:
+                return
+            LOG.info('Trying once more to unbind `%s`: %s', name, error)
+            carry_out(lambda: self._unbind(found),
+                      happened=lambda: self._inventory.refresh().find_ld(
+                          name) is None)
+
+    def _unbind(self, ld: LogicalDisk) -> None:
+        check_unbindable(ld)
+        self.unmap(ld)
+        self._client.ldunbind(ld.name)
+        self._inventory.record(changes.unbound(ld.name))
+
+    def unmap(self, ld: LogicalDisk) -> None:
+        """Take an LD out of every LD Set it is known to be in."""
+        for ld_set in self._inventory.current().mapped_to(ld.ldn):
+            try:
+                self._client.delldsetld(ld_set.name, ld.name)
+            except errors.NotMapped:
+                LOG.debug('`%s` was not in %s.', ld.name, ld_set.name)
+            self._inventory.reservations.release_lun(
+                ld_set.name, ld_set.mappings[ld.ldn].lun)
+            self._inventory.record(
+                changes.unmapped(ld_set.name, ld.ldn))
+
+
+def unnamed(ldn: int) -> LdName:
+    """Return what an LD without a name of its own is called here."""
+    return LdName('', f'ldn {ldn:04x}h')
+
+
+def check_unbindable(ld: LogicalDisk) -> None:
+    """:raises errors.InUse: the LD is part of a copy"""
+    if ld.attributes & _REPLICATION:
+        raise errors.InUse(
+            f'Specified Logical Disk {ld.name} has been copied.',
+            'It is still paired; wait for the copy to end.')
+    if ld.attributes & _SNAPSHOT:
+        raise errors.InUse(
+            f'Logical Disk `{ld.name}` has snapshots or is one '
+            f'({_attributes(ld)}).', 'Delete its snapshots first.')
+
+
+def _check_expandable(ld: LogicalDisk) -> None:
+    if ld.attributes & _SNAPSHOT:
+        raise errors.InUse(
+            f'Logical Disk `{ld.name}` has snapshots and cannot be '
+            'expanded (manual 7.3.3).', 'Delete its snapshots first.')
+    if ld.attributes != {RplAttribute.IV}:
+        raise errors.InUse(
+            f'RPL Attribute Error. RPL Attribute = {_attributes(ld)}. '
+            f'Logical Disk `{ld.name}` cannot be expanded.',
+            'Wait until running copies have ended.')
+
+
+def _same_size(ld: LogicalDisk, size_gib: int) -> LogicalDisk:
+    if ld.capacity_bytes == size_gib * GIB:
+        return ld
+    raise errors.InUse(
+        f'Logical Disk `{ld.name}` exists with {ld.capacity_gib} GiB '
+        f'instead of {size_gib} GiB.',
+        'Delete the volume in Cinder and create it again.')
+
+
+def _attributes(ld: LogicalDisk) -> str:
+    return ', '.join(sorted(a.value for a in ld.attributes))

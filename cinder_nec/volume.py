@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver classes that ``volume_driver`` in ``cinder.conf`` names.
+
+What Cinder calls is translated here into values of this package and handed
+to the workflows in :mod:`cinder_nec.backend`.  Cinder's own interface is
+not typed; everything below this module is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cinder import exception, interface
+from cinder.common import constants
+from cinder.volume import driver
+from cinder.volume.drivers.san import san
+from oslo_log import log as logging
+
+from cinder_nec import __version__, assembly, config, errors, naming, opts
+from cinder_nec.backend.access.base import Connector
+from cinder_nec.model import LdName, Protocol
+from cinder_nec.translate import reporting, to_cinder
+
+LOG = logging.getLogger(__name__)
+
+_COMMON_OPTIONS = ('ssh_conn_timeout', 'ssh_max_pool_conn',
+                   'volume_backend_name', 'reserved_percentage',
+                   'max_over_subscription_ratio',
+                   'use_multipath_for_image_xfer')
+
+
+class MStorageDriver(driver.VolumeDriver):
+    """What the four drivers share.
+
+    The classes differ in how hosts reach a volume (``PROTOCOL``) and in
+    how snapshots are made (``METHOD``).
+    """
+
+    VERSION = __version__
+    CI_WIKI_NAME = 'NEC_Cinder_CI'
+    PROTOCOL: Protocol
+    METHOD: assembly.Method
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.configuration.append_config_values(opts.nec_opts)
+        self.configuration.append_config_values(san.san_opts)
+        self._driver_name = type(self).__name__
+        self._backend: assembly.Backend | None = None
+
+    @staticmethod
+    def get_driver_options():
+        """Return all options that the driver reads."""
+        common = driver.VolumeDriver._get_oslo_driver_opts(*_COMMON_OPTIONS)
+        return opts.nec_opts + common
+
+    # -- start ---------------------------------------------------------
+
+    def do_setup(self, context):
+        """Read the options and put the back end together."""
+        try:
+            self._backend = assembly.build(
+                config.load(self.configuration, self._driver_name,
+                            self.host or ''),
+                self.PROTOCOL, self.METHOD)
+        except errors.NecError as error:
+            LOG.error('%s', error)
+            raise to_cinder(error) from error
+
+    def check_for_setup_error(self):
+        """Log in, read the array, find the pools (manual appendix F)."""
+        try:
+            self.backend.check()
+        except errors.NecError as error:
+            LOG.error('%s: %s', self._driver_name, error)
+            raise to_cinder(error) from error
+
+    @property
+    def backend(self) -> assembly.Backend:
+        if self._backend is None:
+            raise exception.DriverNotInitialized()
+        return self._backend
+
+    # -- names ---------------------------------------------------------
+
+    def _ld_name(self, volume) -> LdName:
+        return LdName(self.backend.config.platform,
+                      naming.ld_name(volume.name_id))
+
+    def _snapshot_name(self, snapshot) -> LdName:
+        return LdName(self.backend.config.backup_platform,
+                      naming.ld_name(snapshot.id))
+
+    # -- volumes -------------------------------------------------------
+
+    def create_volume(self, volume):
+        """Bind and name an LD in one of nec_pools."""
+        with reporting('Created Volume', 'Create Volume',
+                       f'Volume ID = {volume.id}, Size = {volume.size}GB'):
+            self.backend.volumes.create(
+                self._ld_name(volume), volume.size,
+                self.backend.config.pools)
+
+    def delete_volume(self, volume):
+        """Unbind the LD; one that is gone already is a success."""
+        with reporting('Deleted Volume', 'Delete Volume',
+                       f'Volume ID = {volume.id}'):
+            self.backend.copying.delete_volume(self._ld_name(volume))
+
+    def extend_volume(self, volume, new_size):
+        """Expand the LD to ``new_size`` GiB."""
+        with reporting('Extended Volume', 'Extend Volume',
+                       f'Volume ID = {volume.id}, New Size = {new_size}GB, '
+                       f'Old Size = {volume.size}GB'):
+            self.backend.volumes.extend(self._ld_name(volume), new_size)
+
+    def create_cloned_volume(self, volume, src_vref):
+        """Copy a volume to a new one, which may be larger."""
+        with reporting('Created Cloned Volume', 'Create Cloned Volume',
+                       f'Volume ID = {volume.id}, Source Volume ID = '
+                       f'{src_vref.id}'):
+            self.backend.copying.clone(
+                self._ld_name(src_vref), src_vref.size,
+                self._ld_name(volume), volume.size,
+                self.backend.config.pools)
+
+    # -- snapshots -----------------------------------------------------
+
+    def create_snapshot(self, snapshot):
+        """Freeze the content of the snapshot's volume."""
+        with reporting('Created Snapshot', 'Create Snapshot',
+                       self._of_snapshot(snapshot)):
+            self.backend.copying.create_snapshot(
+                self._ld_name(snapshot.volume),
+                self._snapshot_name(snapshot))
+
+    def delete_snapshot(self, snapshot):
+        """Remove a snapshot; one that is gone already is a success."""
+        with reporting('Deleted Snapshot', 'Delete Snapshot',
+                       self._of_snapshot(snapshot),
+                       busy=exception.SnapshotIsBusy):
+            self.backend.copying.delete_snapshot(
+                self._ld_name(snapshot.volume),
+                self._snapshot_name(snapshot))
+
+    def create_volume_from_snapshot(self, volume, snapshot):
+        """Copy a snapshot to a new volume, which may be larger."""
+        with reporting('Created Volume from Snapshot',
+                       'Create Volume from Snapshot',
+                       f'Volume ID = {volume.id}, '
+                       f'{self._of_snapshot(snapshot)}'):
+            self.backend.copying.volume_from_snapshot(
+                self._ld_name(snapshot.volume),
+                self._snapshot_name(snapshot), snapshot.volume_size,
+                self._ld_name(volume), volume.size,
+                self.backend.config.pools)
+
+    @staticmethod
+    def _of_snapshot(snapshot) -> str:
+        return (f'Snapshot ID = {snapshot.id}, Snapshot Volume ID = '
+                f'{snapshot.volume_id}')
+
+    # -- access --------------------------------------------------------
+
+    def validate_connector(self, connector):
+        """Refuse a connector that the protocol cannot use."""
+        try:
+            self.backend.access.check(Connector.parse(connector))
+        except errors.NecError as error:
+            raise to_cinder(error) from error
+
+    def initialize_connection(self, volume, connector, **kwargs):
+        """Put the LD in the host's LD Set; tell how to reach it."""
+        protocol = self.PROTOCOL.value
+        with reporting(f'Initialized {protocol} Connection',
+                       f'Initialize {protocol} Connection',
+                       self._of_connection(volume, connector)):
+            info = self.backend.access.attach(
+                self._ld_name(volume), Connector.parse(connector))
+        info['data']['volume_id'] = volume.id
+        return info
+
+    def terminate_connection(self, volume, connector, **kwargs):
+        """Take the LD out of the host's LD Set.
+
+        Without a connector (forced detach) it is taken out of all.
+        """
+        protocol = self.PROTOCOL.value
+        with reporting(f'Terminated {protocol} Connection',
+                       f'Terminate {protocol} Connection',
+                       self._of_connection(volume, connector)):
+            name = self._ld_name(volume)
+            if not connector:
+                self.backend.access.detach_all(name)
+                return
+            self.backend.access.detach(name, Connector.parse(connector),
+                                       self._others(volume, connector))
+
+    @staticmethod
+    def _others(volume, connector) -> list[Connector]:
+        """Return the hosts of the volume's other attachments.
+
+        The attachment that ends is in Cinder's list still: one that has
+        the same connector is left out, a second one stays.
+        """
+        ending = Connector.parse(connector)
+        others = []
+        for attachment in volume.volume_attachment or ():
+            try:
+                others.append(Connector.parse(attachment.connector or {}))
+            except errors.InvalidConnector:
+                LOG.warning('Attachment %s has a connector that cannot be '
+                            'used; it is passed by.', attachment.id)
+        for other in others:
+            if (other.initiator, other.wwpns, other.host) == (
+                    ending.initiator, ending.wwpns, ending.host):
+                others.remove(other)
+                break
+        return [o for o in others if o.initiator or o.wwpns]
+
+    @staticmethod
+    def _of_connection(volume, connector) -> str:
+        host = connector.get('host') if connector else 'all hosts'
+        return f'Volume ID = {volume.id}, Connector = {str(host)[:80]!r}'
+
+    def ensure_export(self, context, volume):
+        """Nothing: mappings outlive a restart of the service."""
+
+    def create_export(self, context, volume, connector):
+        """Nothing: initialize_connection does it."""
+
+    def remove_export(self, context, volume):
+        """Nothing: terminate_connection does it."""
+
+    # -- scheduling ----------------------------------------------------
+
+    def get_pool(self, volume):
+        """Return the name of the one pool that the back end reports."""
+        return self.backend.config.backend_name
+
+    def _update_volume_stats(self):
+        """Collect what the scheduler needs (manual chapter 11)."""
+        if self._backend is None:
+            return
+        stats = {
+            'volume_backend_name': self.backend.config.backend_name,
+            'vendor_name': 'NEC',
+            'driver_version': self.VERSION,
+            'storage_protocol': self._storage_protocol(),
+            'reserved_percentage':
+                self.configuration.safe_get('reserved_percentage') or 0,
+            'max_over_subscription_ratio': self.configuration.safe_get(
+                'max_over_subscription_ratio'),
+            'QoS_support': False,
+            'multiattach': True,
+            'online_extend_support': True,
+            'thick_provisioning_support': True,
+        }
+        self._stats = {**stats, **self._figures()}
+
+    def _figures(self) -> dict[str, Any]:
+        try:
+            figures = self.backend.stats.read()
+        except errors.NecError as error:
+            LOG.error('%s: the array cannot be read: %s',
+                      self._driver_name, error)
+            return {'backend_state': 'down', 'total_capacity_gb': 0,
+                    'free_capacity_gb': 0,
+                    'thin_provisioning_support': False}
+        return {
+            'backend_state': 'up',
+            'total_capacity_gb': figures.total_gib,
+            'free_capacity_gb': figures.free_gib,
+            'provisioned_capacity_gb': figures.provisioned_gib,
+            'thin_provisioning_support': figures.is_thin,
+            'total_volumes': figures.total_volumes,
+        }
+
+    def _storage_protocol(self) -> str:
+        if self.PROTOCOL is Protocol.ISCSI:
+            return constants.ISCSI
+        return constants.FC
+
+    # -- migration -----------------------------------------------------
+
+    def update_migrated_volume(self, ctxt, volume, new_volume,
+                               original_volume_status):
+        """Give the new LD the name of the volume it stands for now.
+
+        On the array the volume came from that name is still taken by the
+        old LD; then Cinder keeps the new volume's name in ``name_id``.
+        """
+        old_name = LdName(self.backend.config.platform,
+                          naming.ld_name(volume.id))
+        new_name = self._ld_name(new_volume)
+        try:
+            if self.backend.volumes.find(old_name) is None:
+                self.backend.volumes.rename(new_name, old_name)
+                return {'_name_id': None}
+        except errors.NecError as error:
+            LOG.warning('`%s` keeps its name, volume %s has it as its '
+                        'name_id: %s', new_name, volume.id, error)
+        return {'_name_id': new_volume.name_id}
+
+
+@interface.volumedriver
+class MStorageISCSIDriver(MStorageDriver):
+    """NEC Storage M-series iSCSI driver, snapshot method.
+
+    .. code-block:: none
+
+      Version history:
+
+        2.0.0 - A new driver.
+    """
+
+    PROTOCOL = Protocol.ISCSI
+    METHOD = assembly.Method.SNAPSHOT
