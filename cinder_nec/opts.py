@@ -28,27 +28,27 @@ class _Tolerant:
     __hash__ = object.__hash__
 
 
-class _StrOpt(_Tolerant, cfg.StrOpt):  # type: ignore[misc]
+class _StrOpt(_Tolerant, cfg.StrOpt):
     pass
 
 
-class _IntOpt(_Tolerant, cfg.IntOpt):  # type: ignore[misc]
+class _IntOpt(_Tolerant, cfg.IntOpt):
     pass
 
 
-class _BoolOpt(_Tolerant, cfg.BoolOpt):  # type: ignore[misc]
+class _BoolOpt(_Tolerant, cfg.BoolOpt):
     pass
 
 
-class _ListOpt(_Tolerant, cfg.ListOpt):  # type: ignore[misc]
+class _ListOpt(_Tolerant, cfg.ListOpt):
     pass
 
 
-class _HostOpt(_Tolerant, cfg.HostAddressOpt):  # type: ignore[misc]
+class _HostOpt(_Tolerant, cfg.HostAddressOpt):
     pass
 
 
-class _PortOpt(_Tolerant, cfg.PortOpt):  # type: ignore[misc]
+class _PortOpt(_Tolerant, cfg.PortOpt):
     pass
 
 

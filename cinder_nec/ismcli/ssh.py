@@ -72,6 +72,10 @@ class SshTransport:
             result = _Exchange(self._settings, channel, command_line,
                                deadline).run(command)
             broken = False
+        except errors.TransportError as error:
+            LOG.debug('`%s` failed after %.3f s: %s', command_line,
+                      self._clock.now() - started, type(error).__name__)
+            raise
         finally:
             try:
                 _close(channel)
@@ -143,7 +147,7 @@ class SshTransport:
         except (paramiko.SSHException, EOFError, OSError) as error:
             LOG.debug('No channel on an SSH session to %s: %s',
                       self._settings.where, error)
-            if 'timeout' in str(error).lower():
+            if 'time' in str(error).lower():  # Timeout, timed out
                 session.retired = True
             return None
         pool.opened(session)

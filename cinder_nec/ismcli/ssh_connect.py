@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
+import logging
 import os
 import socket
 import threading
@@ -31,6 +32,23 @@ _LONGEST_HOLD_SECONDS = 0.01
 _REASON_CHARACTERS = 200
 
 
+class _Quiet(logging.Filter):
+    """Makes debug messages of what paramiko logs.
+
+    It logs every failure as an error with a traceback; all of them end in
+    an exception here, which says the same once and in clear words.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.levelno = logging.DEBUG
+        record.levelname = logging.getLevelName(logging.DEBUG)
+        return _PARAMIKO_LOG.isEnabledFor(logging.DEBUG)
+
+
+_PARAMIKO_LOG = logging.getLogger(f'{__name__}.paramiko')
+_PARAMIKO_LOG.addFilter(_Quiet())
+
+
 @dataclasses.dataclass(frozen=True)
 class SshSettings:
     """How to reach one array; times are in seconds.
@@ -42,10 +60,10 @@ class SshSettings:
         the encryption is agreed on
     :param channel_timeout_seconds: until the array has taken or refused
         a further command on an open connection
-    :param max_sessions: most SSH connections at a time
-    :param channels_per_session: most commands on one of them at a time
     :param keepalive_seconds: 0 for none
     :param idle_seconds: after which an unused connection is closed
+    :param max_sessions: most SSH connections at a time
+    :param channels_per_session: most commands on one of them at a time
     :param max_answer_bytes: a longer answer is an error
     """
 
@@ -62,7 +80,7 @@ class SshSettings:
     channel_timeout_seconds: float = 15.0
     max_sessions: int = 4
     channels_per_session: int = 4
-    keepalive_seconds: int = 30
+    keepalive_seconds: float = 30.0
     idle_seconds: float = 300.0
     max_answer_bytes: int = 128 << 20
 
@@ -129,6 +147,7 @@ class Connector:
                 default_window_size=_WINDOW_BYTES,
                 default_max_packet_size=_PACKET_BYTES)
             undo.callback(end, transport)
+            transport.set_log_channel(_PARAMIKO_LOG.name)
             _prefer(transport, known_types)
             self._handshake(transport, deadline)
             self._authenticate(transport, key, deadline)
@@ -213,8 +232,6 @@ class Connector:
                     if _is_lost(error):
                         raise
             if transport.is_authenticated():
-                if self._settings.keepalive_seconds:
-                    transport.set_keepalive(self._settings.keepalive_seconds)
                 return
         raise LoginRefused(
             f'Authentication failed at {self._settings.where} for the user '
@@ -236,8 +253,8 @@ class Connector:
             cause = transport.get_exception() or error
             if isinstance(cause, paramiko.ssh_exception.IncompatiblePeer):
                 raise errors.ConnectFailed(
-                    f'{self._settings.where.capitalize()} and this host have '
-                    f'no SSH algorithm in common ({_reason(cause)}).',
+                    f'This host and {self._settings.where} have no SSH '
+                    f'algorithm in common ({_reason(cause)}).',
                     f'Paramiko {paramiko.__version__} no longer has the old '
                     'ones; update the disk array or install an older '
                     'paramiko.', permanent=True) from error
@@ -306,18 +323,22 @@ def _is_lost(error: paramiko.AuthenticationException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, EOFError):
+        return 'it closed the connection'
     text = ' '.join(str(error).split()) or type(error).__name__
     return text[:_REASON_CHARACTERS].rstrip('.')
 
 
-def _tune(sock: socket.socket, keepalive_seconds: int) -> None:
-    """Send at once, and notice within a minute or two that a peer is gone."""
+def _tune(sock: socket.socket, keepalive_seconds: float) -> None:
+    """Send at once, and notice within a minute or so that a peer is gone."""
+    quiet_seconds = max(10, int(keepalive_seconds or 30))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    gone_after = 2 * (keepalive_seconds or 30)
-    if hasattr(socket, 'TCP_USER_TIMEOUT'):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT,
-                        gone_after * 1000)
+    for name, value in (('TCP_KEEPIDLE', quiet_seconds),
+                        ('TCP_KEEPINTVL', 10),
+                        ('TCP_USER_TIMEOUT', 2000 * quiet_seconds)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 class _CooperativeSocket:

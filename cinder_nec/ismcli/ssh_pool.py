@@ -178,8 +178,9 @@ class Pool:
             others = len(self._sessions) - 1
             if session.in_use:
                 self.channel_limit.refused(session.in_use)
-                LOG.info('%s takes no more than %d commands per SSH session '
-                         'now.', self._settings.where, session.in_use)
+                LOG.info('No more than %d commands per SSH session are '
+                         'taken by %s now.', session.in_use,
+                         self._settings.where)
                 return True
             session.retired = True
             if others:
@@ -212,15 +213,15 @@ class Pool:
     def _await(self, ticket: _Ticket, deadline: Deadline) -> None:
         try:
             called = ssh_connect.wait(ticket.called, deadline)
-        except BaseException:
-            self._leave(ticket)
+        except BaseException:  # a green thread that is killed
+            self._give_up(ticket)
             raise
         if not called and self._leave(ticket):
             raise errors.ConnectFailed(
                 f'All SSH sessions to {self._settings.where} were in use '
                 'until the time for the command was over.',
-                'If the disk array allows more sessions, raise '
-                '`nec_ssh_max_sessions`.')
+                'If the disk array allows more SSH sessions, allow the '
+                'driver more of them.')
 
     def _leave(self, ticket: _Ticket) -> bool:
         """Leave the queue; tell whether the ticket was still in it."""
@@ -229,6 +230,16 @@ class Pool:
                 self._queue.remove(ticket)
                 return True
             return False
+
+    def _give_up(self, ticket: _Ticket) -> None:
+        """Leave the queue, or give back what the ticket got meanwhile."""
+        if self._leave(ticket) or ticket.error is not None:
+            return
+        with self._changing():
+            if ticket.session is not None:
+                ticket.session.in_use -= 1
+            else:
+                self._connecting = False
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
@@ -299,6 +310,7 @@ class Pool:
             raise
         session = Session(transport, self._clock.now())
         session.in_use = 1
+        self._tend(session)
         with self._changing():
             self._connecting = False
             self._sessions.append(session)
@@ -306,6 +318,25 @@ class Pool:
             # Opened across a close(): for this command only.
             session.retired = generation != self._generation
         return session
+
+    def _tend(self, session: Session) -> None:
+        """Have a quiet connection kept alive, and closed when it is idle.
+
+        Paramiko calls back from the connection's own thread when nothing
+        was sent for a while.
+        """
+        transport = session.transport
+        keepalive_seconds = self._settings.keepalive_seconds
+
+        def quiet() -> None:
+            with self._changing():
+                pass  # which closes the idle ones
+            if keepalive_seconds and transport.is_active():
+                transport.global_request('keepalive@openssh.com', wait=False)
+
+        transport.packetizer.set_keepalive(
+            min(keepalive_seconds or self._settings.idle_seconds,
+                self._settings.idle_seconds), quiet)
 
     def _connect_failed(self, error: errors.ConnectFailed,
                         deadline: Deadline) -> bool:
@@ -331,8 +362,8 @@ class Pool:
 
     def _refuse_session(self, working: int) -> None:
         self.session_limit.refused(working)
-        LOG.warning('%s refused a further SSH session; going on with %d.',
-                    self._settings.where.capitalize(), working)
+        LOG.warning('A further SSH session was refused by %s; going on with '
+                    '%d.', self._settings.where, working)
 
 
 def _copy(error: errors.ConnectFailed) -> errors.ConnectFailed:
