@@ -26,7 +26,6 @@ _KILOBYTES = re.compile(r'([0-9]{1,15})\s*KB')
 
 _HEADING = re.compile(r'[\s-]*(BV|SV|Pair) Information[\s-]*')
 _NAME_LINE = re.compile(r'\s*LD Name\s*:?\s*(.*?)\s*')
-# A generation that was never created has no state behind its number.
 _SNAPSHOT_ROW = re.compile(
     r'\s*(?:[A-Z][A-Z0-9])?\s*:\s*(?P<sv>\S+)\s*'
     r'\(\s*(?P<generation>-?[0-9]{1,4})\s*\)\s*'
@@ -188,7 +187,11 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
             yield section, line
 
 
-def _snap_state(text: str) -> SnapState:
+def _snap_state(text: str, behind: str = '') -> SnapState:
+    """Return the state for its word; ``behind`` is the rest of the row."""
+    if not text and behind.strip():
+        # A time or a link belongs to a state: the row is not understood.
+        return SnapState.UNRECOGNIZED
     if not text.strip('-'):
         # How a generation without data is shown is not documented: no
         # state at all, or the dashes that stand for "none" elsewhere.
@@ -207,7 +210,7 @@ def _summary_rows(text: str, bv: str) -> Iterator[SnapStatus]:
         if row:
             yield SnapStatus(
                 bv, row['sv'], int(row['generation']),
-                _snap_state(row['state']),
+                _snap_state(row['state'], row['rest']),
                 # Behind the state and the time; `[link]` and `link (LV)`.
                 linked=re.search(r'\blink\b', row['rest']) is not None)
         elif _LOOKS_LIKE_A_ROW.match(line):
