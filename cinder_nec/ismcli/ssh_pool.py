@@ -29,6 +29,8 @@ LOG = logging.getLogger(__name__)
 
 # Paramiko remembers every channel number that a connection ever had.
 _COMMANDS_PER_CONNECTION = 20000
+# An array at its limit refuses often, and takes the command later.
+_TELL_SECONDS = 600.0
 
 
 class Session:
@@ -121,6 +123,7 @@ class Pool:
         self._queue: collections.deque[_Ticket] = collections.deque()
         self._connecting = False
         self._generation = 0
+        self._told_at: float | None = None
         self.session_limit = Limit(
             settings.max_sessions, self._SESSION_RETRY_SECONDS, clock)
         self.channel_limit = Limit(
@@ -178,9 +181,7 @@ class Pool:
             others = len(self._sessions) - 1
             if session.in_use:
                 self.channel_limit.refused(session.in_use)
-                LOG.info('No more than %d commands per SSH session are '
-                         'taken by %s now.', session.in_use,
-                         self._settings.where)
+                self._tell_channel_limit(session.in_use)
                 return True
             session.retired = True
             if others:
@@ -359,6 +360,15 @@ class Pool:
             while self._queue:
                 self._queue.popleft().call(error=_copy(error))
             return True
+
+    def _tell_channel_limit(self, working: int) -> None:
+        now = self._clock.now()
+        level = logging.DEBUG
+        if self._told_at is None or now - self._told_at > _TELL_SECONDS:
+            self._told_at = now
+            level = logging.INFO
+        LOG.log(level, 'No more than %d commands per SSH session are taken '
+                'by %s now.', working, self._settings.where)
 
     def _refuse_session(self, working: int) -> None:
         self.session_limit.refused(working)
