@@ -48,6 +48,7 @@ class Inventory:
         self._journal: list[tuple[int, Change]] = []
         self._moment = 0
         self._in_flight: _Dump | None = None
+        self._dump_started = -1
         self._dumped_at: float | None = None
         self._reported: frozenset[str] = frozenset()
         self.reservations = reservations or Reservations(clock)
@@ -93,6 +94,8 @@ class Inventory:
         while True:
             mine = False
             with self._lock:
+                if self._config is not None and self._dump_started >= after:
+                    return self._config
                 dump = self._in_flight
                 if dump is None:
                     self._moment += 1
@@ -102,11 +105,8 @@ class Inventory:
             if mine:
                 return self._read(dump)
             dump.done.wait()
-            if dump.started < after:
-                continue
-            if dump.error is not None:
+            if dump.started >= after and dump.error is not None:
                 raise dump.error
-            return self.current()
 
     def age_seconds(self) -> float | None:
         """Return the age of the last dump, None if there was none."""
@@ -122,6 +122,7 @@ class Inventory:
                 for _moment, change in self._journal:
                     config = change(config)
                 self._config = config
+                self._dump_started = dump.started
                 self._dumped_at = started_at
                 self.reservations.follow(config)
         except BaseException as error:
@@ -140,5 +141,5 @@ class Inventory:
         found = frozenset(config.unrecognized)
         for line in sorted(found - self._reported):
             LOG.warning('The configuration of the array has something that '
-                        'is not understood and is left out: %s', line)
+                        'is not understood: %s', line)
         self._reported = found

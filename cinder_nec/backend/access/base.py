@@ -244,15 +244,23 @@ class AccessProtocol(abc.ABC):
             return ld_set
         with self._claims.of(('host', self._identifier(connector))):
             config = self._inventory.current()
-            ld_set = self._find_ld_set(config, connector)
-            if ld_set is None:
+            try:
+                return self._find_or_make_ld_set(config, connector)
+            except (errors.CommandFailed, errors.NotFound) as error:
+                # An operator or a peer may have made one meanwhile.
+                LOG.info('Looking for the LD Set of host %.80r once more: '
+                         '%s', connector.host, error)
                 config = self._inventory.refresh()
-                ld_set = self._find_ld_set(config, connector)
-            if ld_set is None:
-                ld_set = self._new_ld_set(config, connector)
-            if self._admits(ld_set, connector):
-                return ld_set
-            return self._admit(ld_set, connector)
+                return self._find_or_make_ld_set(config, connector)
+
+    def _find_or_make_ld_set(self, config: ArrayConfig,
+                             connector: Connector) -> LdSet:
+        ld_set = self._find_ld_set(config, connector)
+        if ld_set is None:
+            ld_set = self._new_ld_set(config, connector)
+        if self._admits(ld_set, connector):
+            return ld_set
+        return self._admit(ld_set, connector)
 
     def _find_ld_set(self, config: ArrayConfig,
                      connector: Connector) -> LdSet | None:

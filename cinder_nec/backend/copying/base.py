@@ -91,7 +91,10 @@ class CopyMethod(abc.ABC):
         :raises errors.InUse: it has snapshots, or a copy of it is running
         """
         ld = self._volumes.find(name)
-        if ld is not None and ld.has(RplAttribute.RV):
+        if ld is None:
+            LOG.info('Logical Disk `%s` has unbound already.', name)
+            return
+        if ld.has(RplAttribute.RV):
             self._dissolve_pair_of_rv(ld)
         self._volumes.unbind(name)
 

@@ -106,7 +106,7 @@ class SnapshotMethod(CopyMethod):
         carry_out(lambda: self._client.generationdel(source),
                   happened=lambda: not self._exists(snapshot))
         self._check_gone(source, snapshot)
-        self._forget(snapshot)
+        self._forget(source, snapshot)
 
     def _find(self, source: LdName,
               snapshot: LdName) -> SnapStatus | None:
@@ -158,9 +158,19 @@ class SnapshotMethod(CopyMethod):
             actual='still there',
             hint='Compare the snapshots of this volume with the array.')
 
-    def _forget(self, snapshot: LdName) -> None:
-        if self._inventory.current().find_ld(snapshot) is not None:
+    def _forget(self, source: LdName, snapshot: LdName) -> None:
+        """Take the source for unused again.
+
+        Whether it has more generations is not known without a dump; if it
+        has, the array refuses what it must not be used for.
+        """
+        config = self._inventory.current()
+        if config.find_ld(snapshot) is not None:
             self._inventory.record(changes.unbound(snapshot))
+        bv = config.find_ld(source)
+        if bv is not None:
+            self._inventory.record(
+                changes.attributes(bv.ldn, RplAttribute.IV))
 
     # -- use -----------------------------------------------------------
 

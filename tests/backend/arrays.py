@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver's back end on a simulated array, without SSH.
+
+The transport hands command lines straight to the simulated array's engine.
+Time is one clock that moves when somebody sleeps: waits cost nothing, and
+copies end while the driver waits for them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+import threading
+from typing import Any
+
+from ismsim import loader
+from ismsim.array import Timing
+from ismsim.engine import Engine
+from ismsim.faults import Action, Fault
+from ismsim.main import build_engine
+
+from cinder_nec import errors
+from cinder_nec.backend.access.base import AccessOptions, Connector
+from cinder_nec.backend.access.iscsi import IscsiAccess
+from cinder_nec.backend.claims import Claims
+from cinder_nec.backend.copying.pairs import PairCopy
+from cinder_nec.backend.copying.snapshot import SnapshotMethod
+from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.reservations import Reservations
+from cinder_nec.backend.volumes import Volumes
+from cinder_nec.ismcli.client import IsmClient
+from cinder_nec.ismcli.gate import ChangeGate
+from cinder_nec.ismcli.transport import CommandResult
+from cinder_nec.model import LdName
+
+POOL, BACKUP_POOL = 0, 1
+
+
+class Time:
+    """A clock that sleeping moves on, for the driver and the array."""
+
+    def __init__(self) -> None:
+        self._now = 1_700_000_000.0
+        self._lock = threading.Lock()
+        self.slept_seconds = 0.0
+
+    def now(self) -> float:
+        with self._lock:
+            return self._now
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self._now += max(0.0, seconds)
+            self.slept_seconds += max(0.0, seconds)
+
+    def close(self) -> None:
+        pass
+
+
+class EngineTransport:
+    """Runs command lines on the engine; what is dropped has no answer."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def run(self, command_line: str,
+            timeout_seconds: float) -> CommandResult:
+        outcome = self._engine.execute(command_line, gone=lambda: True)
+        if outcome.drop:
+            raise errors.OutcomeUnknown('the connection was lost')
+        reply = outcome.reply
+        return CommandResult(reply.stdout, reply.stderr, reply.status)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclasses.dataclass
+class Lab:
+    """A simulated array and one service's view of it."""
+
+    engine: Engine
+    time: Time
+    client: IsmClient
+    inventory: Inventory
+    volumes: Volumes
+    snapshots: SnapshotMethod
+    access: IscsiAccess
+
+    # -- what was sent -------------------------------------------------
+
+    def mark(self) -> int:
+        entries = self.engine.journal.since(0)
+        return entries[-1].seq if entries else 0
+
+    def sent(self, since: int = 0) -> list[str]:
+        """Return the verbs of the commands sent after a mark."""
+        return [verb(entry.command)
+                for entry in self.engine.journal.since(since)]
+
+    # -- what is there -------------------------------------------------
+
+    def lds(self) -> dict[str, Any]:
+        """Return the LDs that have a name of their own."""
+        with self.engine.array.lock:
+            return {ld.name: ld
+                    for ld in self.engine.array.store.lds.values()
+                    if ld.platform}
+
+    def state(self) -> tuple[Any, ...]:
+        """Return all that could be left behind, comparable."""
+        store = self.engine.array.store
+        with self.engine.array.lock:
+            return (
+                sorted((ld.ldn, ld.name, ld.capacity)
+                       for ld in store.lds.values()),
+                sorted(str(pair) for pair in store.pairs.values()),
+                sorted(str((g.bv, g.sv))
+                       for g in store.generations.values()),
+                sorted((name, tuple(sorted(s.maps)))
+                       for name, s in store.ldsets.items()))
+
+    def write(self, name: LdName, data: bytes, offset: int = 0) -> None:
+        ld = self.lds()[name.label]
+        self.engine.array.backing.write(ld.ldn, offset, data, ld.capacity)
+
+    def read(self, name: LdName, length: int, offset: int = 0) -> bytes:
+        ld = self.lds()[name.label]
+        return self.engine.array.backing.read(ld.ldn, offset, length,
+                                              ld.capacity)
+
+    # -- faults --------------------------------------------------------
+
+    def fault(self, action: Action, **values: Any) -> None:
+        self.engine.faults.add(Fault(action, **values))
+
+
+def verb(command: str) -> str:
+    """Return what a command line does, without its arguments."""
+    words = command.split()
+    if words[0] in ('iSMcfg', 'iSMioc', 'iSMquery'):
+        return words[1] if words[0] != 'iSMquery' else 'dump'
+    if words[0] == 'iSMrc_pair':
+        return words[1].lstrip('-')
+    return words[0].removeprefix('iSM')
+
+
+def make_engine(directory: Path, config: str = 'default',
+                time: Time | None = None,
+                changes: dict[str, Any] | None = None,
+                copy_rate: float = float('inf')) -> Engine:
+    values = loader.read_config(loader.find_config(config))
+    values.update(changes or {})
+    return build_engine(values, directory, time or Time(),
+                        Timing(copy_rate=copy_rate))
+
+
+def make_lab(engine: Engine, *, options: AccessOptions | None = None,
+             pools: tuple[int, ...] = (POOL,),
+             backup_pools: tuple[int, ...] = (BACKUP_POOL,),
+             ldn_start: int = 100) -> Lab:
+    """Return a service of its own on an array."""
+    del pools
+    time = engine.array.clock
+    assert isinstance(time, Time)
+    gate, claims = ChangeGate(), Claims()
+    client = IsmClient(EngineTransport(engine), gate, clock=time)
+    inventory = Inventory(client.query_all, time,
+                          Reservations(time, start=ldn_start))
+    volumes = Volumes(client, inventory, time)
+    pairs = PairCopy(client, inventory, time, 24 * 3600.0)
+    snapshots = SnapshotMethod(client, inventory, volumes, pairs,
+                               backup_pools, claims=claims, clock=time)
+    access = IscsiAccess(client, inventory, volumes, claims,
+                         options or AccessOptions())
+    return Lab(engine, time, client, inventory, volumes, snapshots, access)
+
+
+def host(number: int = 1, *, multipath: bool = False) -> Connector:
+    return Connector.parse({
+        'initiator': f'iqn.1994-05.com.redhat:host{number:04d}',
+        'host': f'host{number}', 'multipath': multipath})
