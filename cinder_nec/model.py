@@ -20,6 +20,7 @@ from cinder_nec import errors
 
 GIB = 1 << 30
 DEFAULT_PLATFORM = 'LX'
+ISCSI_PORT = 3260
 
 
 class Protocol(enum.Enum):
@@ -119,6 +120,7 @@ class LdSetName:
 _IQN = re.compile(r'(iqn\.[0-9]{4}-[0-9]{2}\.[a-z0-9.:-]{1,200}'
                   r'|eui\.[0-9a-f]{16}|naa\.[0-9a-f]{16,32})')
 _WWPN = re.compile(r'[0-9a-f]{16}')
+_PORT_NUMBER = re.compile(r'[0-9]{1,5}')
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -184,14 +186,24 @@ class Portal:
 
         :raises errors.InvalidInput: if it is none of them
         """
-        host, _, port = text.strip().rpartition(':')
-        if host.startswith('[') and host.endswith(']'):
-            host = host[1:-1]
-        try:
-            return cls(str(ipaddress.ip_address(host)), int(port))
-        except ValueError:
+        text = text.strip()
+        host, _, port = text.rpartition(':')
+        if not _PORT_NUMBER.fullmatch(port) or not _is_address(host):
+            host, port = text, str(ISCSI_PORT)
+        if not _is_address(host) or not 0 < int(port) < 1 << 16:
             raise errors.InvalidInput(
-                f'{text[:64]!r} is not a portal address.') from None
+                f'{text[:64]!r} is not a portal address.')
+        return cls(str(ipaddress.ip_address(host.strip('[]'))), int(port))
+
+
+def _is_address(text: str) -> bool:
+    """Tell ``ip4``, ``ip6`` or ``[ip6]``, without a zone."""
+    bare = text[1:-1] if text[:1] + text[-1:] == '[]' else text
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        return False
+    return '%' not in bare and (bare == text or address.version == 6)
 
 
 # -- objects ----------------------------------------------------------------
@@ -315,10 +327,17 @@ class ArrayConfig:
 
     @functools.cached_property
     def ldn_by_name(self) -> Mapping[LdName, int]:
-        """LDNs by name; LDs without a name of their own are there too."""
+        """LDNs by name; of two LDs of one name, the first.
+
+        LDs without any label are not there.
+        """
         if self._ldn_by_name is not None:
             return self._ldn_by_name
-        return {ld.name: ld.ldn for ld in self.logical_disks.values()}
+        names: dict[LdName, int] = {}
+        for ld in self.logical_disks.values():
+            if ld.name.label:
+                names.setdefault(ld.name, ld.ldn)
+        return names
 
     def find_ld(self, name: LdName) -> LogicalDisk | None:
         ldn = self.ldn_by_name.get(name)
@@ -368,28 +387,38 @@ class ArrayConfig:
     def with_ld(self, ld: LogicalDisk) -> ArrayConfig:
         """Return a copy in which ``ld`` has the number ``ld.ldn``."""
         disks = dict(self.logical_disks)
-        names = dict(self.ldn_by_name)
-        old = disks.get(ld.ldn)
-        if old is not None and names.get(old.name) == ld.ldn:
-            del names[old.name]
         disks[ld.ldn] = ld
-        names[ld.name] = ld.ldn
-        return dataclasses.replace(
-            self, logical_disks=MappingProxyType(disks),
-            _ldn_by_name=MappingProxyType(names))
+        return self._with_disks(disks, ld.ldn)
 
     def without_ld(self, ldn: int) -> ArrayConfig:
         """Return a copy without that LD; unchanged if there is none."""
         if ldn not in self.logical_disks:
             return self
         disks = dict(self.logical_disks)
-        names = dict(self.ldn_by_name)
-        old = disks.pop(ldn)
-        if names.get(old.name) == ldn:
-            del names[old.name]
+        del disks[ldn]
+        return self._with_disks(disks, ldn)
+
+    def _with_disks(self, disks: dict[int, LogicalDisk],
+                    changed: int) -> ArrayConfig:
+        """Return a copy with ``disks``, of which one has changed.
+
+        The index of names is carried on while names are unique; where two
+        LDs share one it is made anew, because only a look at all of them
+        tells whose the name is then.
+        """
+        old, new = self.logical_disks.get(changed), disks.get(changed)
+        names: dict[LdName, int] | None = None
+        if len(self.ldn_by_name) == len(self.logical_disks):
+            names = dict(self.ldn_by_name)
+            if old is not None:
+                del names[old.name]
+            if new is not None and (
+                    not new.name.label
+                    or names.setdefault(new.name, changed) != changed):
+                names = None
         return dataclasses.replace(
             self, logical_disks=MappingProxyType(disks),
-            _ldn_by_name=MappingProxyType(names))
+            _ldn_by_name=names and MappingProxyType(names))
 
     def with_ld_set(self, ld_set: LdSet) -> ArrayConfig:
         """Return a copy in which ``ld_set`` stands under its name."""

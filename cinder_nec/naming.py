@@ -17,6 +17,7 @@ from cinder_nec import errors
 DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _VALUES = {digit: value for value, digit in enumerate(DIGITS)}
 _UUID_BITS = 128
+_FACTORY_DIGITS = '0123456789ABCDEF'
 
 SUFFIX_MIGRATING = '_m'
 SUFFIX_DIFFERENCES = '_d'
@@ -36,7 +37,7 @@ def ld_name(cinder_id: str) -> str:
         number = uuid.UUID(cinder_id).int
     except (ValueError, AttributeError, TypeError):
         raise errors.InvalidInput(
-            f'Invalid UUID format: {cinder_id!r}.') from None
+            f'Invalid UUID format: {str(cinder_id)[:64]!r}.') from None
     digits = []
     while True:
         number, value = divmod(number, len(DIGITS))
@@ -52,14 +53,14 @@ def uuid_of(label: str) -> str:
     """
     number = 0
     for digit in label:
-        if digit not in _VALUES:
+        if digit not in _VALUES or number >> _UUID_BITS:
             number = -1
             break
         number = number * len(DIGITS) + _VALUES[digit]
     if (not label or number < 0 or number >> _UUID_BITS
             or (label[0] == DIGITS[0] and len(label) > 1)):
         raise errors.InvalidInput(
-            f'{label!r} is not the logical disk name of a Cinder UUID.')
+            f'{label[:64]!r} is not the logical disk name of a Cinder UUID.')
     return str(uuid.UUID(int=number))
 
 
@@ -74,16 +75,19 @@ def split_suffix(label: str) -> tuple[str, str]:
 def find_uuid(label: str) -> str | None:
     """Return the UUID of an LD name with or without suffix, or None.
 
-    A label shorter than 18 digits is never taken for one of ours: random
-    UUIDs that short do not occur, and names such as ``data1`` would decode.
+    Many names of others would decode, so only what Cinder makes counts:
+    random UUIDs (version 4).  None of them is shorter than 18 digits, as
+    ``data1`` is, or happens to be all hexadecimal, as the factory's names
+    are (the array's WWN and the LDN, ISMCLI.md C).
     """
     digits, _suffix = split_suffix(label)
-    if len(digits) < 18:
+    if len(digits) < 18 or not digits.strip(_FACTORY_DIGITS):
         return None
     try:
-        return uuid_of(digits)
+        found = uuid.UUID(uuid_of(digits))
     except errors.InvalidInput:
         return None
+    return str(found) if found.version == 4 else None
 
 
 def ld_set_name_candidates(identifier: str) -> tuple[str, str]:

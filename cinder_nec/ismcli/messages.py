@@ -13,7 +13,8 @@ import re
 from cinder_nec import errors
 from cinder_nec.ismcli.transport import CommandResult
 
-_MESSAGE_ID = re.compile(r'iSM\d{5}')
+# A word of its own: names come back in answers too.
+_MESSAGE_ID = re.compile(r'(?<![\w/.-])iSM[0-9]{5}(?!\w)')
 _DETAIL_CHARACTERS = 400
 
 # Meaning not published; the array's own drivers wait and try again.
