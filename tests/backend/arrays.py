@@ -13,12 +13,6 @@ from pathlib import Path
 import threading
 from typing import Any
 
-from ismsim import loader
-from ismsim.array import Timing
-from ismsim.engine import Engine
-from ismsim.faults import Action, Fault
-from ismsim.main import build_engine
-
 from cinder_nec import errors
 from cinder_nec.backend.access.base import AccessOptions, Connector
 from cinder_nec.backend.access.iscsi import IscsiAccess
@@ -32,6 +26,11 @@ from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.ismcli.gate import ChangeGate
 from cinder_nec.ismcli.transport import CommandResult
 from cinder_nec.model import LdName
+from ismsim import loader
+from ismsim.array import Timing
+from ismsim.engine import Engine
+from ismsim.faults import Action, Fault
+from ismsim.main import build_engine
 
 POOL, BACKUP_POOL = 0, 1
 

@@ -14,6 +14,7 @@ from cinder_nec.backend import changes
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.outcome import carry_out
+from cinder_nec.backend.undo import Undo
 from cinder_nec.backend.volumes import Volumes
 from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.model import (
@@ -155,8 +156,8 @@ class AccessProtocol(abc.ABC):
 
         Precondition: the LD exists.
         Re-entry: an LD that the host sees already stays where it is.
-        Undo: nothing; an LD Set that was created for the host is used by
-        its next attach.
+        Undo: the mapping, if it was made here.  An LD Set that was created
+        for the host stays: its next attach uses it.
         Crash leaves: perhaps an LD Set without LDs, or the mapping, which
         the detach of the attachment removes.
 
@@ -167,40 +168,49 @@ class AccessProtocol(abc.ABC):
         for _ in range(_MAP_TRIES):
             ld = self._volumes.get(name)
             ld_set = self._ensure_ld_set(connector)
-            mapping = self._map(ld, ld_set)
-            if mapping is not None:
-                config = self._inventory.current()
-                return self._connection(
-                    config, config.ld_sets.get(ld_set.name, ld_set), ld,
-                    mapping, connector)
+            with Undo() as undo:
+                mapping = self._map(ld, ld_set, undo)
+                if mapping is not None:
+                    config = self._inventory.current()
+                    return self._connection(
+                        config, config.ld_sets.get(ld_set.name, ld_set),
+                        ld, mapping, connector)
         raise errors.NoCapacity(
             f'Logical Disk `{name}` could not be put in an LD Set in '
             f'{_MAP_TRIES} tries.',
             'Another program changes the LD Sets at the same time; try '
             'again.')
 
-    def _map(self, ld: LogicalDisk, ld_set: LdSet) -> LdMapping | None:
+    def _map(self, ld: LogicalDisk, ld_set: LdSet,
+             undo: Undo) -> LdMapping | None:
         """Put an LD in an LD Set; None if things were not as known."""
         if ld_set.target_mode is TargetMode.MULTI_TARGET:
-            return self._map_multi_target(ld, ld_set)
+            return self._map_multi_target(ld, ld_set, undo)
         known = ld_set.mappings.get(ld.ldn)
         if known is not None:
-            return self._map_at(ld, ld_set, known.lun)
+            return self._map_at(ld, ld_set, known.lun, undo)
         with self._inventory.reservations.lun(ld_set) as lun:
-            return self._map_at(ld, ld_set, lun)
+            return self._map_at(ld, ld_set, lun, undo)
 
-    def _map_at(self, ld: LogicalDisk, ld_set: LdSet,
-                lun: int) -> LdMapping | None:
+    def _map_at(self, ld: LogicalDisk, ld_set: LdSet, lun: int,
+                undo: Undo) -> LdMapping | None:
         try:
             self._client.addldsetld(ld_set.name, ld.name, lun)
         except (errors.CommandFailed, errors.OutcomeUnknown) as error:
             return self._found_after(error, ld, ld_set)
+        self._push_unmap(ld, ld_set, undo)
         mapping = LdMapping(ld.ldn, lun)
         self._inventory.record(changes.mapped(ld_set.name, mapping))
         return mapping
 
-    def _map_multi_target(self, ld: LogicalDisk,
-                          ld_set: LdSet) -> LdMapping | None:
+    def _push_unmap(self, ld: LogicalDisk, ld_set: LdSet,
+                    undo: Undo) -> None:
+        undo.push(f'{ld.name} in LD Set {ld_set.name}: iSMcfg delldsetld '
+                  f'-ldset {ld_set.name} -ldname {ld.name}',
+                  lambda: self._unmap(ld, ld_set))
+
+    def _map_multi_target(self, ld: LogicalDisk, ld_set: LdSet,
+                          undo: Undo) -> LdMapping | None:
         """The array gives the LD a target of its own; read which.
 
         The mapping is read even when it was known: another service may
@@ -210,6 +220,7 @@ class AccessProtocol(abc.ABC):
             self._client.addldsetld(ld_set.name, ld.name)
         except (errors.CommandFailed, errors.OutcomeUnknown) as error:
             return self._found_after(error, ld, ld_set)
+        self._push_unmap(ld, ld_set, undo)
         return self._read_mapping(ld, ld_set, self._inventory.mark())
 
     def _read_mapping(self, ld: LogicalDisk, ld_set: LdSet,

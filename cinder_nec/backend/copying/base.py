@@ -96,7 +96,14 @@ class CopyMethod(abc.ABC):
             return
         if ld.has(RplAttribute.RV):
             self._dissolve_pair_of_rv(ld)
-        self._volumes.unbind(name)
+        try:
+            self._volumes.unbind(name)
+        except errors.InUse:
+            found = self._inventory.current().find_ld(name)
+            if found is None or not found.has(RplAttribute.RV):
+                raise
+            self._dissolve_pair_of_rv(found)
+            self._volumes.unbind(name)
 
     def _dissolve_pair_of_rv(self, ld: LogicalDisk) -> None:
         try:

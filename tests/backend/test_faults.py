@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command of every operation fails in every way, once.
+
+Afterwards the operation has succeeded, or has failed and left the array as
+it was; a second try succeeds.  Nothing is lost and nothing is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import itertools
+
+import pytest
+
+from cinder_nec import errors
+from cinder_nec.model import LdName
+from ismsim.faults import Action
+from tests.backend.arrays import (
+    BACKUP_POOL,
+    POOL,
+    Lab,
+    host,
+    make_engine,
+    make_lab,
+)
+
+VOLUME, OTHER = LdName('LX', 'V' * 21), LdName('LX', 'W' * 21)
+SNAPSHOT = LdName('LX', 'S' * 21)
+DATA = b'what the user wrote'
+
+ONCE = (
+    (Action.BUSY, {}),
+    (Action.REFUSE, {}),
+    (Action.DROP_BEFORE, {}),
+    (Action.DROP_AFTER, {}),
+    (Action.HANG_BEFORE, {}),
+    (Action.HANG_AFTER, {}),
+    (Action.TRUNCATE, {'keep': 0.6}),
+    (Action.TRUNCATE, {'keep': 0.0}),
+    (Action.GARBLE, {}),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """What is done, and on what.
+
+    A removal that fails may have gone part of the way: what is left is
+    still Cinder's, and its second try removes the rest.
+    """
+
+    name: str
+    prepare: Callable[[Lab], object]
+    run: Callable[[Lab], object]
+    removes: bool = False
+
+
+def nothing(_lab: Lab) -> None:
+    pass
+
+
+def volume(lab: Lab) -> None:
+    lab.volumes.create(VOLUME, 2, [POOL])
+    lab.write(VOLUME, DATA)
+
+
+def attached(lab: Lab) -> None:
+    volume(lab)
+    lab.access.attach(VOLUME, host())
+
+
+def snapshot(lab: Lab) -> None:
+    volume(lab)
+    lab.snapshots.create_snapshot(VOLUME, SNAPSHOT)
+
+
+OPERATIONS = (
+    Operation('create', nothing,
+              lambda lab: lab.volumes.create(VOLUME, 2, [POOL])),
+    Operation('delete', volume,
+              lambda lab: lab.snapshots.delete_volume(VOLUME),
+              removes=True),
+    Operation('delete mapped', attached,
+              lambda lab: lab.snapshots.delete_volume(VOLUME),
+              removes=True),
+    Operation('extend', volume,
+              lambda lab: lab.volumes.extend(VOLUME, 4)),
+    Operation('rename', volume,
+              lambda lab: lab.volumes.rename(VOLUME, OTHER)),
+    Operation('attach new host', volume,
+              lambda lab: lab.access.attach(VOLUME, host())),
+    Operation('detach', attached,
+              lambda lab: lab.access.detach(VOLUME, host())),
+    Operation('forced detach', attached,
+              lambda lab: lab.access.detach_all(VOLUME)),
+    Operation('snapshot', volume,
+              lambda lab: lab.snapshots.create_snapshot(VOLUME, SNAPSHOT)),
+    Operation('delete snapshot', snapshot,
+              lambda lab: lab.snapshots.delete_snapshot(VOLUME, SNAPSHOT),
+              removes=True),
+    Operation('volume from snapshot', snapshot,
+              lambda lab: lab.snapshots.volume_from_snapshot(
+                  VOLUME, SNAPSHOT, 2, OTHER, 3, [POOL])),
+    Operation('clone', volume,
+              lambda lab: lab.snapshots.clone(VOLUME, 2, OTHER, 3,
+                                              [POOL])),
+)
+
+
+def prepared(directory, operation: Operation) -> Lab:
+    lab = make_lab(make_engine(directory), backup_pools=(BACKUP_POOL,))
+    lab.inventory.current()
+    operation.prepare(lab)
+    return lab
+
+
+def by_name(lab: Lab) -> tuple[object, ...]:
+    """Return the array's state without the numbers the array chooses."""
+    store = lab.engine.array.store
+    names = {ld.ldn: ld.name for ld in store.lds.values()}
+    return (
+        sorted((ld.name if ld.platform else 'nameless', ld.capacity)
+               for ld in store.lds.values()),
+        sorted((names[p.mv], names[p.rv]) for p in store.pairs.values()),
+        sorted((names[g.bv], names[g.sv], g.state.value)
+               for g in store.generations.values()),
+        sorted((s.key, s.initiators,
+                tuple(sorted(names[m.ldn] for m in s.maps.values())))
+               for s in store.ldsets.values()))
+
+
+def without_new_ld_set(state: tuple[object, ...]) -> tuple[object, ...]:
+    """An LD Set without LDs may stay: the host's next attach uses it."""
+    sets = [s for s in state[3] if s[2] or not s[0].endswith('host0001')]
+    return (*state[:3], sets)
+
+
+@pytest.mark.parametrize('operation', OPERATIONS, ids=lambda o: o.name)
+def test_every_command_fails_in_every_way(tmp_path, operation):
+    runs = 0
+    numbers = itertools.count()
+    clean = prepared(tmp_path / 'clean', operation)
+    before, mark = by_name(clean), clean.mark()
+    operation.run(clean)
+    wanted, commands = by_name(clean), len(clean.sent(mark))
+    assert commands
+    for nth in range(1, commands + 1):
+        for action, values in ONCE:
+            lab = prepared(tmp_path / str(next(numbers)), operation)
+            assert by_name(lab) == before
+            lab.fault(action, nth=nth, **values)
+            what = f'{operation.name}: command {nth}, {action.value}'
+            try:
+                operation.run(lab)
+            except errors.NecError as error:
+                left = without_new_ld_set(by_name(lab))
+                assert operation.removes or left == before, (what, error)
+            else:
+                assert by_name(lab) == wanted, what
+            lab.engine.faults.clear()
+            retry(operation, lab, what)
+            assert by_name(lab) == wanted, what
+            if VOLUME.label in lab.lds() and operation.prepare is not nothing:
+                assert lab.read(VOLUME, len(DATA)) == DATA, what
+            runs += 1
+    print(f'{operation.name}: {runs} runs')
+
+
+def retry(operation: Operation, lab: Lab, what: str) -> None:
+    """What a user does: the same again.
+
+    Cinder does not repeat a copy under the same name; it deletes the new
+    volume first.
+    """
+    if operation.name in ('clone', 'volume from snapshot'):
+        lab.snapshots.delete_volume(OTHER)
+    if operation.name == 'snapshot':
+        lab.snapshots.delete_snapshot(VOLUME, SNAPSHOT)
+    operation.run(lab)
