@@ -34,7 +34,8 @@ def failure(stdout: str = '', stderr: str = '',
 def test_classes(message_id: str, error: type[errors.CommandFailed],
                  stream: str) -> None:
     text = f'{message_id}:[ addldsetld ]Specified LD is so.\nExitStatus:1\n'
-    found = failure(**{stream: text})
+    found = (failure(stdout=text) if stream == 'stdout'
+             else failure(stderr=text))
     assert type(found) is error
     assert found.message_id == message_id
     assert found.command == COMMAND

@@ -120,10 +120,14 @@ def test_poll_does_not_wait_for_what_is_done() -> None:
 def test_poll_asks_once_more_at_the_end() -> None:
     clock = FakeClock()
     asked = []
+
+    def never() -> bool:
+        asked.append(clock.now())
+        return False
+
     with pytest.raises(errors.DeadlineExceeded) as caught:
-        poll(lambda: bool(asked.append(clock.now())), clock=clock,
-             what='The copy of x', within_seconds=10, first_seconds=4,
-             factor=1)
+        poll(never, clock=clock, what='The copy of x', within_seconds=10,
+             first_seconds=4, factor=1)
     assert [at - 1000 for at in asked] == [0, 4, 8, 10]
     assert 'The copy of x did not finish within 10 s' in str(caught.value)
 
