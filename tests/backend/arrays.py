@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 import threading
+import time
 from typing import Any
 
 from cinder_nec import errors
@@ -36,9 +37,14 @@ POOL, BACKUP_POOL = 0, 1
 
 
 class Time:
-    """A clock that sleeping moves on, for the driver and the array."""
+    """A clock that sleeping moves on, for the driver and the array.
 
-    def __init__(self) -> None:
+    :param real: how much of a sleep also passes in reality; where threads
+        of two services meet at the array, one must let the other go on
+    """
+
+    def __init__(self, real: float = 0.0) -> None:
+        self._real = real
         self._now = 1_700_000_000.0
         self._lock = threading.Lock()
         self.slept_seconds = 0.0
@@ -51,6 +57,7 @@ class Time:
         with self._lock:
             self._now += max(0.0, seconds)
             self.slept_seconds += max(0.0, seconds)
+        time.sleep(max(0.0, seconds) * self._real)
 
     def close(self) -> None:
         pass
@@ -145,34 +152,32 @@ def verb(command: str) -> str:
 
 
 def make_engine(directory: Path, config: str = 'default',
-                time: Time | None = None,
+                clock: Time | None = None,
                 changes: dict[str, Any] | None = None,
                 copy_rate: float = float('inf')) -> Engine:
     values = loader.read_config(loader.find_config(config))
     values.update(changes or {})
-    return build_engine(values, directory, time or Time(),
+    return build_engine(values, directory, clock or Time(),
                         Timing(copy_rate=copy_rate))
 
 
 def make_lab(engine: Engine, *, options: AccessOptions | None = None,
-             pools: tuple[int, ...] = (POOL,),
              backup_pools: tuple[int, ...] = (BACKUP_POOL,),
              ldn_start: int = 100) -> Lab:
     """Return a service of its own on an array."""
-    del pools
-    time = engine.array.clock
-    assert isinstance(time, Time)
+    clock = engine.array.clock
+    assert isinstance(clock, Time)
     gate, claims = ChangeGate(), Claims()
-    client = IsmClient(EngineTransport(engine), gate, clock=time)
-    inventory = Inventory(client.query_all, time,
-                          Reservations(time, start=ldn_start))
-    volumes = Volumes(client, inventory, time)
-    pairs = PairCopy(client, inventory, time, 24 * 3600.0)
+    client = IsmClient(EngineTransport(engine), gate, clock=clock)
+    inventory = Inventory(client.query_all, clock,
+                          Reservations(clock, start=ldn_start))
+    volumes = Volumes(client, inventory, clock)
+    pairs = PairCopy(client, inventory, clock, 24 * 3600.0)
     snapshots = SnapshotMethod(client, inventory, volumes, pairs,
-                               backup_pools, claims=claims, clock=time)
+                               backup_pools, claims=claims, clock=clock)
     access = IscsiAccess(client, inventory, volumes, claims,
                          options or AccessOptions())
-    return Lab(engine, time, client, inventory, volumes, snapshots, access)
+    return Lab(engine, clock, client, inventory, volumes, snapshots, access)
 
 
 def host(number: int = 1, *, multipath: bool = False) -> Connector:
