@@ -8,6 +8,7 @@ file open goes on seeing its LD.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -45,6 +46,12 @@ class Backing:
         if self.path(ldn).exists():
             os.truncate(self.path(ldn), size)
 
+    def lose_end(self, ldn: int, length: int, size: int) -> None:
+        """Replace the last bytes of an LD by zeros."""
+        if self.path(ldn).exists():
+            os.truncate(self.path(ldn), max(0, size - length))
+            os.truncate(self.path(ldn), size)
+
     def remove(self, ldn: int) -> None:
         """Forget an LD's bytes: the next one of its number starts at 0."""
         self.path(ldn).unlink(missing_ok=True)
@@ -66,6 +73,9 @@ class Backing:
     def thaw(self, mv: int, rv: int, size: int) -> None:
         """Put the kept bytes on the RV."""
         frozen = self.frozen_path(mv, rv)
+        # Without it this was done just before a crash, but not yet saved.
+        if not frozen.exists():
+            return
         copy_sparse(frozen, self.path(rv), size)
         frozen.unlink(missing_ok=True)
 
@@ -168,22 +178,25 @@ def _stamp(path: Path) -> tuple[object, ...]:
 
 
 def _difference(one: Path, other: Path) -> int:
-    blocks: set[int] = set()
-    for path in (one, other):
-        if path.exists():
-            with path.open('rb') as file:
-                size = os.fstat(file.fileno()).st_size
-                for start, end in extents(file.fileno(), size):
-                    blocks.update(range(start // _BLOCK,
-                                        (end - 1) // _BLOCK + 1))
-    return _BLOCK * sum(
-        1 for block in blocks
-        if _block(one, block) != _block(other, block))
+    with contextlib.ExitStack() as stack:
+        descriptors = [
+            stack.enter_context(path.open('rb')).fileno()
+            for path in (one, other) if path.exists()]
+        blocks: set[int] = set()
+        for descriptor in descriptors:
+            size = os.fstat(descriptor).st_size
+            for start, end in extents(descriptor, size):
+                blocks.update(range(start // _BLOCK,
+                                    (end - 1) // _BLOCK + 1))
+        if len(descriptors) < 2:
+            # The other one reads as zeros.
+            return _BLOCK * sum(1 for block in blocks
+                                if _block(descriptors[0], block))
+        return _BLOCK * sum(
+            1 for block in blocks if _block(descriptors[0], block)
+            != _block(descriptors[1], block))
 
 
-def _block(path: Path, number: int) -> bytes:
-    if not path.exists():
-        return b''
-    with path.open('rb') as file:
-        data = os.pread(file.fileno(), _BLOCK, number * _BLOCK)
+def _block(descriptor: int, number: int) -> bytes:
+    data = os.pread(descriptor, _BLOCK, number * _BLOCK)
     return data.rstrip(b'\0')

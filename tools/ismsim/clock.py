@@ -8,6 +8,10 @@ import time
 from typing import Protocol
 
 
+class SwitchedOff(Exception):
+    """The array was switched off while a command was on its way."""
+
+
 class Clock(Protocol):
     """What the array needs to know about time."""
 
@@ -15,10 +19,10 @@ class Clock(Protocol):
         """Seconds since the epoch."""
 
     def sleep(self, seconds: float) -> None:
-        """Return once that much time has passed."""
+        """Return once that much time has passed; raises SwitchedOff."""
 
     def close(self) -> None:
-        """Let every sleeper go: the array is being switched off."""
+        """Wake every sleeper: the array is being switched off."""
 
 
 class SystemClock:
@@ -39,6 +43,8 @@ class SystemClock:
         """See Clock."""
         if seconds > 0:
             self._closed.wait(seconds)
+        if self._closed.is_set():
+            raise SwitchedOff
 
     def close(self) -> None:
         """See Clock."""
@@ -71,6 +77,8 @@ class ManualClock:
                 self._changed.wait()
             self._sleepers -= 1
             self._changed.notify_all()
+            if self._closed:
+                raise SwitchedOff
 
     def advance(self, seconds: float) -> float:
         """Move time on, wake whoever is due, return the new time."""

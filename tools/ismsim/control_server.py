@@ -115,6 +115,8 @@ class ControlServer(socketserver.ThreadingUnixStreamServer):
                 'timing': _finite(asdict(array.timing)),
                 'lds': len(array.store.lds),
                 'port': ssh.port if ssh else None,
+                'host_key': [ssh.host_key.get_name(),
+                             ssh.host_key.get_base64()] if ssh else None,
                 'sessions': ssh.session_count if ssh else 0,
                 'pid': os.getpid()}
 
@@ -145,10 +147,9 @@ class ControlServer(socketserver.ThreadingUnixStreamServer):
         return clock.advance(float(values['seconds']))
 
     def _execute(self, values: Values) -> Values:
-        engine = Engine(self._engine.array, Journal())
+        engine = Engine(self._engine.array, Journal(),
+                        saver=self._engine.saver)
         outcome = engine.execute(values['command'])
-        with self._engine.array.lock:
-            self._engine.save()
         reply = outcome.reply
         return {'stdout': reply.stdout.decode(),
                 'stderr': reply.stderr.decode(), 'status': reply.status,

@@ -136,10 +136,37 @@ def is_accessible_rv(pair: Pair) -> bool:
 
 def lose_snapshot(array: Array, generation: Generation,
                   state: SnapState) -> None:
-    """Snapshot data goes away unasked (B.6; manual appendix A)."""
+    """Snapshot data goes away unasked (B.6; manual appendix A).
+
+    ASSUMED: a copy that reads it breaks; a linked LV stays linked and
+    shows nothing.
+    """
     array.backing.remove(generation.sv)
+    link = array.store.link_to(generation.sv)
+    if link is not None:
+        array.backing.remove(link.lv)
+    for pair in array.store.pairs_of_mv(generation.sv):
+        if pair.state not in RESTING:
+            set_abnormal(array, pair, PairState.FAULT)
     array.store.put(replace(generation, state=state, ends=None,
                             sra_bytes=0))
+
+
+def set_abnormal(array: Array, pair: Pair, state: PairState) -> None:
+    """A failure (`fault`) or a forced separation (`cancel`) strikes.
+
+    ASSUMED: an RV that was not in use yet keeps what it had; one that
+    was used while it was still copied to loses what had not come. The
+    record of the difference is lost in any case.
+    """
+    if pair.state is PairState.SEP_EXEC and pair.immediate:
+        left = copy_left(array, pair)
+        array.backing.lose_end(pair.rv, left, _size(array, pair.rv))
+    array.backing.drop_frozen(pair.mv, pair.rv)
+    array.store.put(replace(
+        pair, state=state, activity='separate', previous=pair.activity,
+        ended=array.clock.now(), copy_ends=None, frozen=False,
+        tracked=False))
 
 
 def is_copying(array: Array, ld: LogicalDisk) -> bool:

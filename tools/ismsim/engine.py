@@ -84,9 +84,11 @@ class Engine:
         except Hostile as error:
             return _Parsed(None, None, True, f'hostile: {error}')
         try:
-            return _Parsed(line, grammar.parse(line.words))
+            call = grammar.parse(line.words)
+            _need_evidenced(line, call)
         except UnknownCommand as error:
             return _Parsed(line, None, False, f'unknown command: {error}')
+        return _Parsed(line, call)
 
     # -- with and without faults -----------------------------------------
 
@@ -130,6 +132,7 @@ class Engine:
         # changes while a slow dump is on its way is not in it.
         with self.array.lock:
             settle(self.array)
+            self.save()
             seconds = self.array.timing.of(call.command.latency)
             if call.command.kind is Kind.DUMP:
                 seconds += (self.array.timing.dump_per_ld
@@ -159,9 +162,8 @@ class Engine:
     def _call(self, call: Call, xml: bool) -> Reply:
         command = call.command
         handler = command.handler
-        if xml and command.program == 'iSMview' and not command.positional:
-            if command.kind is Kind.DUMP:
-                handler = view_xml
+        if xml:
+            handler = view_xml
         try:
             return handler(self.array, call.args)
         except Refusal as refusal:
@@ -180,6 +182,17 @@ class Engine:
         dirty.clear()
         for observer in self.array.observers:
             observer(touched)
+
+
+def _need_evidenced(line: Line, call: Call) -> None:
+    """`clioutmsg xml` and the pipe exist where somebody has used them."""
+    command = call.command
+    if line.xml and (command.program != 'iSMview' or command.positional
+                     or command.kind is not Kind.DUMP):
+        raise UnknownCommand('clioutmsg xml before another command')
+    if line.filter and command.program not in ('iSMrc_query',
+                                               'iSMsc_query'):
+        raise UnknownCommand('a pipe behind another command')
 
 
 def _unknown_reply(parsed: _Parsed) -> Reply:

@@ -15,9 +15,8 @@ from typing import Any
 from ismsim import loader
 from ismsim.array import Array
 from ismsim.commands.common import add_ld, remove_ld
-from ismsim.commands.rc import set_abnormal
 from ismsim.copying import (
-    copy_left, lose_snapshot, separate_difference)
+    copy_left, lose_snapshot, separate_difference, set_abnormal)
 from ismsim.entities import (
     LdKind, LogicalDisk, Pair, PairState, Protocol, RemotePair, SnapState)
 
@@ -152,13 +151,21 @@ def ldset(array: Array, values: Values) -> Values | None:
 
 # -- bytes -------------------------------------------------------------------
 
+def _readable(array: Array, values: Values) -> LogicalDisk:
+    """An LD that has bytes: an LV has them only while it is linked."""
+    found = _ld(array, values)
+    if found.kind is LdKind.LV:
+        sv = array.store.links[found.ldn].sv
+        if sv is None or not array.backing.path(found.ldn).exists():
+            raise OperateError(f'{found.name} shows no snapshot')
+    return found
+
+
 @operation
 def ld_path(array: Array, values: Values) -> str:
     """The LD's backing file, made if it is not there yet."""
-    found = _ld(array, values)
+    found = _readable(array, values)
     if found.kind is LdKind.LV:
-        if array.store.links[found.ldn].sv is None:
-            raise OperateError(f'{found.name} is not linked')
         return str(array.backing.path(found.ldn))
     return str(array.backing.ensure(found.ldn, found.capacity))
 
@@ -166,7 +173,7 @@ def ld_path(array: Array, values: Values) -> str:
 @operation
 def ld_read(array: Array, values: Values) -> str:
     """Bytes of an LD, in base 64."""
-    found = _ld(array, values)
+    found = _readable(array, values)
     return base64.b64encode(array.backing.read(
         found.ldn, int(values.get('offset', 0)), int(values['length']),
         found.capacity)).decode()
@@ -175,7 +182,7 @@ def ld_read(array: Array, values: Values) -> str:
 @operation
 def ld_write(array: Array, values: Values) -> None:
     """Write bytes (base 64) to an LD, as a host does."""
-    found = _ld(array, values)
+    found = _readable(array, values)
     array.backing.write(found.ldn, int(values.get('offset', 0)),
                         base64.b64decode(values['data']), found.capacity)
 

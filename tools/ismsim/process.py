@@ -90,23 +90,12 @@ class SimProcess:
     @property
     def host_key_type(self) -> str:
         """The type of the host key."""
-        return self._host_key()[0]
+        return str(self.control.info()['host_key'][0])
 
     @property
     def host_key_base64(self) -> str:
         """The public host key."""
-        return self._host_key()[1]
-
-    def _host_key(self) -> tuple[str, str]:
-        import paramiko
-
-        transport = paramiko.Transport((self.host, self.port))
-        try:
-            transport.start_client(timeout=self._timeout)
-            key = transport.get_remote_server_key()
-            return key.get_name(), key.get_base64()
-        finally:
-            transport.close()
+        return str(self.control.info()['host_key'][1])
 
     def start(self) -> SimProcess:
         """Start it, and wait until it listens."""

@@ -19,6 +19,7 @@ import paramiko
 from paramiko.common import MSG_CHANNEL_REQUEST
 
 from ismsim.auth import Accounts
+from ismsim.clock import SwitchedOff
 from ismsim.engine import Engine, Outcome
 
 LOG = logging.getLogger(__name__)
@@ -122,8 +123,8 @@ class _Session(paramiko.ServerInterface):
             outcome = self._server.engine.execute(
                 text, self._number, lambda: self._is_gone(channel))
             self._send(channel, outcome)
-        except (OSError, EOFError) as error:
-            LOG.info('connection %d: client left: %s', self._number, error)
+        except (OSError, EOFError, SwitchedOff) as error:
+            LOG.info('connection %d: ended: %r', self._number, error)
         except Exception:
             LOG.exception('connection %d: %s', self._number, text[:200])
             self._transport.close()
@@ -160,7 +161,7 @@ class SshServer:
         self.accounts = accounts
         self.gate = gate or Gate()
         self.is_stopping = False
-        self._host_key = host_key
+        self.host_key = host_key
         self._socket = socket.create_server(
             (address, port), family=(socket.AF_INET6 if ':' in address
                                      else socket.AF_INET), backlog=128)
@@ -245,7 +246,7 @@ class SshServer:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport = _Transport(client)
         transport.daemon = True
-        transport.add_server_key(self._host_key)
+        transport.add_server_key(self.host_key)
         with self._lock:
             self._count += 1
             number = self._count

@@ -63,10 +63,13 @@ class Store:
         name = TABLES[type(record)]
         table = self.table(name)
         old = table.get(record.key)
-        if old is not None:
-            self._unindex(old)
+        if isinstance(record, LdSet):
+            self._index_maps(old, record)
+        else:
+            if old is not None:
+                self._unindex(old)
+            self._index(record)
         table[record.key] = record
-        self._index(record)
         self._touch(name, record.key)
 
     def drop(self, record: Record) -> None:
@@ -92,9 +95,6 @@ class Store:
             self._ld_count[record.pool] += 1
             if record.kind in _FROM_POOL:
                 self._allocated[record.pool] += record.capacity
-        elif isinstance(record, LdSet):
-            for mapping in record.maps.values():
-                self._mapped[mapping.ldn].add(record.key)
         elif isinstance(record, Pair):
             self._as_mv[record.mv].add(record.key)
             self._as_rv[record.rv] = record.key
@@ -112,8 +112,7 @@ class Store:
             if record.kind in _FROM_POOL:
                 self._allocated[record.pool] -= record.capacity
         elif isinstance(record, LdSet):
-            for mapping in record.maps.values():
-                self._mapped[mapping.ldn].discard(record.key)
+            self._index_maps(record, replace(record, maps={}))
         elif isinstance(record, Pair):
             self._as_mv[record.mv].discard(record.key)
             self._as_rv.pop(record.rv, None)
@@ -123,6 +122,16 @@ class Store:
             self._lvs[record.bv].discard(record.lv)
             if record.sv is not None:
                 self._linked.pop(record.sv, None)
+
+    def _index_maps(self, old: LdSet | None, new: LdSet) -> None:
+        # Only what differs: a set may hold a thousand LDs.
+        before = {mapping.ldn for mapping in old.maps.values()} if (
+            old) else set()
+        after = {mapping.ldn for mapping in new.maps.values()}
+        for ldn in before - after:
+            self._mapped[ldn].discard(new.key)
+        for ldn in after - before:
+            self._mapped[ldn].add(new.key)
 
     # -- reading ---------------------------------------------------------
 

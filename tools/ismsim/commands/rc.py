@@ -7,8 +7,6 @@ and therefore unknown commands.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ismsim import render_text
 from ismsim.array import Array
 from ismsim.commands.common import need_unmapped
@@ -178,13 +176,3 @@ def query_rv(array: Array, args: Args) -> Reply:
     if pair is None:
         raise Refusal(Id.NOT_PAIRED, rv.name)
     return Reply(render_text.pair_of_rv(array, rv, pair))
-
-
-def set_abnormal(array: Array, pair: Pair, state: PairState) -> None:
-    """A failure (`fault`) or a forced separation (`cancel`) strikes."""
-    if pair.frozen:
-        array.backing.drop_frozen(pair.mv, pair.rv)
-    array.store.put(replace(
-        pair, state=state, activity='separate', previous=pair.activity,
-        ended=array.clock.now(), copy_ends=None, frozen=False,
-        tracked=False))
