@@ -32,6 +32,7 @@ from ismsim.array import Timing
 from ismsim.engine import Engine
 from ismsim.faults import Action, Fault
 from ismsim.main import build_engine
+from ismsim.operate import OPERATIONS
 
 POOL, BACKUP_POOL = 0, 1
 
@@ -134,6 +135,16 @@ class Lab:
         ld = self.lds()[name.label]
         return self.engine.array.backing.read(ld.ldn, offset, length,
                                               ld.capacity)
+
+    # -- what only an operator or a failure does -----------------------
+
+    def operate(self, name: str, **values: Any) -> Any:
+        """Run an operation of the simulator's control interface."""
+        array = self.engine.array
+        with array.lock:
+            result = OPERATIONS[name](array, values)
+            self.engine.save()
+        return result
 
     # -- faults --------------------------------------------------------
 
