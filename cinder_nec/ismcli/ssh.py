@@ -138,7 +138,8 @@ class SshTransport:
                      deadline: Deadline) -> paramiko.Channel | None:
         """Ask for a channel; None if it is refused or the session is dead.
 
-        A session that does not answer at all is marked as retired.
+        A session on which anything but a refusal happened is marked as
+        retired.
         """
         timeout = min(self._settings.channel_timeout_seconds,
                       deadline.remaining_seconds())
@@ -147,7 +148,10 @@ class SshTransport:
         except (paramiko.SSHException, EOFError, OSError) as error:
             LOG.debug('No channel on an SSH session to %s: %s',
                       self._settings.where, error)
-            if 'time' in str(error).lower():  # Timeout, timed out
+            # The reason of a refusal may have gone to another thread that
+            # was refused at the same time.
+            if not (isinstance(error, paramiko.ChannelException)
+                    or str(error).startswith('Unable to open channel')):
                 session.retired = True
             return None
         pool.opened(session)
@@ -255,9 +259,9 @@ class _Exchange:
             raise self._unknown(
                 'the connection was lost before its answer was complete.')
         if channel.exit_status == _NO_STATUS:
-            raise self._unknown(
-                'its answer came without exit status.'
-                if channel.event_ready else 'it was not accepted.')
+            accepted = channel.event_ready or self._received_bytes
+            raise self._unknown('its answer came without exit status.'
+                                if accepted else 'it was not accepted.')
         return channel.exit_status
 
     def _wait(self, event: threading.Event) -> None:

@@ -357,18 +357,18 @@ class _CooperativeSocket:
 
     def recv(self, size: int) -> bytes:
         if not self._buffer:
-            self._buffer = memoryview(self._fill(max(size, _READ_BYTES)))
+            self._buffer = memoryview(self._fill())
         data = self._buffer[:size]
         self._buffer = self._buffer[size:]
         return bytes(data)
 
-    def _fill(self, size: int) -> bytes:
+    def _fill(self) -> bytes:
         before = self._clock.now()
         if before - self._held_since > _LONGEST_HOLD_SECONDS:
             self._clock.sleep(0)
             self._held_since = before
         try:
-            return self._sock.recv(size)
+            return self._sock.recv(_READ_BYTES)
         finally:
             after = self._clock.now()
             if after - before > _LONGEST_HOLD_SECONDS:

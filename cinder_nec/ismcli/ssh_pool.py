@@ -168,8 +168,9 @@ class Pool:
 
     def opened(self, session: Session) -> None:
         """Note that the array took one more command on a connection."""
-        with self._lock:
-            self.channel_limit.worked(session.in_use)
+        if session.in_use > self.channel_limit.known:
+            with self._changing():
+                self.channel_limit.worked(session.in_use)
 
     def refused(self, session: Session) -> bool:
         """Give back a place that the array refused to serve.
