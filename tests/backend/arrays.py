@@ -138,7 +138,7 @@ class Lab:
 
     # -- what only an operator or a failure does -----------------------
 
-    def operate(self, name: str, **values: Any) -> Any:
+    def operate(self, name: str, /, **values: Any) -> Any:
         """Run an operation of the simulator's control interface."""
         array = self.engine.array
         with array.lock:

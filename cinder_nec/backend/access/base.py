@@ -35,6 +35,8 @@ LOG = logging.getLogger(__name__)
 
 _MAP_TRIES = 8
 _MAX_WWPNS = 64
+# Cinder's own client sends words.
+_YES = frozenset({'true', '1', 'yes', 'on'})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Connector:
         return cls(_initiator(raw.get('initiator')),
                    _wwpns(raw.get('wwpns')),
                    str(raw.get('host') or '')[:255],
-                   bool(raw.get('multipath')))
+                   str(raw.get('multipath')).lower() in _YES)
 
 
 def _initiator(value: object) -> InitiatorName | None:
