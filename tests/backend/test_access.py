@@ -30,6 +30,13 @@ def mapped(lab, name: LdName) -> list[str]:
     return sorted(lab.engine.array.store.ldsets_of(ldn))
 
 
+def shared_ld_set(lab, label: str) -> None:
+    """Make an LD Set in full access mode, which lists no initiators."""
+    lab.operate('ldset_add', ldset={
+        'name': f'LX:{label}', 'type': 'iscsi', 'multitarget': True,
+        'fullaccess': True})
+
+
 def normal_mode(tmp_path, **ldset):
     return make_engine(tmp_path, changes={'ldsets': [{
         'name': 'LX:normal', 'type': 'iscsi', 'multitarget': False,
@@ -179,8 +186,7 @@ def test_without_automatic_access_control_nothing_is_created(ready):
 
 def test_the_controller_node_has_an_ld_set_of_its_own(ready):
     for name in ('compute', 'control'):
-        ready.operate('ldset_add', name=f'LX:{name}', type='iscsi',
-                      multitarget=True, full_access=True)
+        shared_ld_set(ready, name)
     lab = make_lab(ready.engine, options=AccessOptions(
         ld_set=LdSetName('LX', 'compute'),
         controller_ld_set=LdSetName('LX', 'control'),
@@ -228,8 +234,7 @@ def test_a_second_attachment_on_the_same_host_keeps_the_mapping(ready):
 
 
 def test_a_shared_ld_set_is_left_by_the_last_host(ready):
-    ready.operate('ldset_add', name='LX:all', type='iscsi',
-                  multitarget=True, full_access=True)
+    shared_ld_set(ready, 'all')
     lab = make_lab(ready.engine,
                    options=AccessOptions(ld_set=LdSetName('LX', 'all')))
     lab.access.attach(VOLUME, host(1))
