@@ -76,9 +76,11 @@ class _Section:
         try:
             return getattr(self._configuration, option)
         except (ValueError, cfg.Error) as error:
+            reason = str(error).rpartition('is not valid: ')[2]
             raise errors.ConfigError(
-                option, f'{self._driver_name}: [{self.group}] {option}: '
-                f'{error}', f'Correct {option} in cinder.conf.') from None
+                option, f'{self._driver_name}: [{self.group}] {option} '
+                f'cannot be used: {reason}.',
+                f'Correct {option} in cinder.conf.') from None
 
     def is_set(self, option: str) -> bool:
         """Tell whether the operator wrote the option down."""
@@ -87,6 +89,8 @@ class _Section:
                 found = cfg.CONF.get_location(option, group)
             except cfg.NoSuchOptError:
                 continue
+            except (ValueError, cfg.Error):
+                return True  # with a wrong value, which get() tells
             if found is not None and (
                     found.location.is_user_controlled
                     or found.location is cfg.Locations.set_override):
