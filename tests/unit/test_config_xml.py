@@ -79,6 +79,14 @@ def dump(disks: str = '', *, pools: str = '', rest: str = '',
         '</CMD_REQUEST></REQUEST>')
 
 
+def iscsi_set(sections: str) -> str:
+    return ('<CHAPTER name="Access Control"><OBJECT name="LD Set(iSCSI)">'
+            + section('LD Set(iSCSI) Information', {
+                'Platform': 'LX', 'LD Set Name': 'set',
+                'Target Mode': 'Multi-Target'})
+            + sections + '</OBJECT></CHAPTER>')
+
+
 def large_dump(count: int, units_per_ld: int) -> bytes:
     filler = {f'Some unit of no interest {n:02}': f'value {n}'
               for n in range(units_per_ld - 7)}
@@ -172,6 +180,27 @@ def test_an_ld_set_does_not_inherit_from_the_one_before() -> None:
         LdSetName('LX', 'OpenStack1')]
     assert not ld_set.portals and not ld_set.initiators
     assert not ld_set.mappings
+
+
+@pytest.mark.parametrize('changes', [
+    {'LUN(h)': '-'}, {'LDN(h)': '-'}, {'LUN(h)': '-', 'LDN(h)': '----'}])
+def test_a_target_without_an_ld_is_nothing_odd(
+        changes: dict[str, str]) -> None:
+    name = 'Target Information For Multi-Target Mode'
+    config = config_xml.parse(dump(rest=iscsi_set(section(name, {
+        'Target Name': 'iqn.x', 'LUN(h)': '0000', 'LDN(h)': '0001',
+        **changes}))))
+    assert config.ld_sets[LdSetName('LX', 'set')].mappings == {}
+    assert config.unrecognized == ()
+
+
+@pytest.mark.parametrize('portal', [
+    '0.0.0.0:3260', '0.0.0.0:', '0.0.0.0:-', '[::]:3260', '-', ''])
+def test_a_portal_that_is_not_configured(portal: str) -> None:
+    config = config_xml.parse(dump(rest=iscsi_set(
+        section('Portal', {'Portal': portal}))))
+    assert config.ld_sets[LdSetName('LX', 'set')].portals == ()
+    assert config.unrecognized == ()
 
 
 def test_ld_set_in_normal_mode() -> None:
@@ -491,6 +520,7 @@ def test_errors_never_show_the_dump() -> None:
     secret = 'SECRET' * 10
     for text in (dump(ld_section(1, secret))[:-20],
                  dump(ld_section(1, secret) + '</BROKEN>'),
+                 dump(f'<{secret}>'),
                  dump(ld_section(1, secret), end=''),
                  dump(ld_section(1, secret + '&undefined;'))):
         with pytest.raises(errors.ParseError) as caught:

@@ -89,7 +89,7 @@ def test_portals(text: str, ip: str, port: int) -> None:
     '10.0.0.1:x', '10.0.0.1:-1', '10.0.0.1:65536', '10.0.0.1:0',
     '10.0.0.1: 3260', '10.0.0.1:+1', '10.0.0.1:1_0', '10.0.0.1:٣',
     '[10.0.0.1]:x', 'host:3260', '[fd00::1', 'fd00::1]:3260',
-    '10.0.0.1:3260\n10.0.0.2:3260'])
+    '10.0.0.1:3260\n10.0.0.2:3260', '[fe80::1%eth0]:3260', 'fe80::1%a'])
 def test_no_portals(text: str) -> None:
     with pytest.raises(errors.InvalidInput):
         Portal.parse(text)

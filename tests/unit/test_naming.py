@@ -125,7 +125,13 @@ def test_find_uuid(suffix: str) -> None:
 @pytest.mark.parametrize('label', [
     'data1', 'boot', '0', '_m', 'Pool0000_SYV0FFF', '__ControlVolume_0h',
     '20000009910200140005', '6NSjtgPWTieAMhvsJspHA6_x',
-    '6NSjtgPWTieAMhvsJspHA6_', 'backup_SDV0001'])
+    '6NSjtgPWTieAMhvsJspHA6_', 'backup_SDV0001',
+    # Factory names: the array's WWN and the LDN, letters or not.  The
+    # last two decode to UUIDs of version 4.
+    '200000255C3A21CC0010', '2000000991000316000A',
+    '200000503A21CC010010', '200000513A21CC010010',
+    # Long enough to decode, but Cinder's UUIDs are random ones (v4).
+    'ProductionDatabase01', 'WindowsServerBackup2'])
 def test_names_of_others(label: str) -> None:
     """The array's own and an administrator's LDs are not Cinder's."""
     assert naming.find_uuid(label) is None

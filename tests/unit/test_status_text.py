@@ -120,6 +120,9 @@ def test_all_names_before_all_states() -> None:
     # About another LD, one whose name only begins alike.
     'LD Name m2\nLD Name r\nSync State separated',
     'LD Name x\nLD Name r\nSync State separated',
+    'LD Name r\nSync State separated',
+    'LD Name r\nSync State separated\nLD Name m\nLD Name s\n'
+    'Sync State separated',
 ])
 def test_an_answer_without_pairs_is_an_error(text: str) -> None:
     with pytest.raises(errors.ParseError) as caught:
