@@ -311,6 +311,16 @@ def max_ld_count(product_id: str) -> int:
     return _MAX_LD_COUNT.get(product_id, _UNKNOWN_MODEL_MAX_LD_COUNT)
 
 
+# Models that can expand an LD that is paired (manual 7.3.3, note 1).
+_EXPANDS_PAIRED = frozenset({
+    'M110', 'M310', 'M310F', 'M510', 'M710', 'M710F'})
+
+
+def expands_paired(product_id: str) -> bool:
+    """Tell whether a model can expand an LD while it is paired."""
+    return product_id in _EXPANDS_PAIRED
+
+
 @dataclasses.dataclass(frozen=True)
 class ArrayConfig:
     """The configuration of an array at one moment."""

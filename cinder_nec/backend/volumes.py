@@ -165,10 +165,12 @@ class Volumes:
 
     # -- extend --------------------------------------------------------
 
-    def extend(self, name: LdName, size_gib: int) -> None:
+    def extend(self, name: LdName, size_gib: int, *,
+               paired: bool = False) -> None:
         """Expand an LD to a new total size.
 
-        Precondition: the LD is neither paired nor has it snapshots.
+        Precondition: the LD has no snapshots, and it is unpaired, or with
+        ``paired`` all its pairs are separated.
         Re-entry: an LD that has the size already is left alone.
         Undo: nothing to undo; an LD cannot shrink.
         Crash leaves: the old or the new size; Cinder's is the one to trust
@@ -177,19 +179,20 @@ class Volumes:
         :raises errors.NoCapacity: the pool has not enough room
         :raises errors.InUse: the LD has snapshots or is paired
         """
-        ld = self._checked(name, _check_expandable)
+        check = _check_no_snapshots if paired else _check_expandable
+        ld = self._checked(name, check)
         if ld.capacity_bytes >= size_gib * GIB:
             ld = self._inventory.refresh().get_ld(name)
             if ld.capacity_bytes >= size_gib * GIB:
                 return
-        self._check_room(ld, size_gib)
+        self.check_room([ld], size_gib)
 
         def expanded() -> bool:
             found = self._inventory.refresh().get_ld(name)
             if found.capacity_bytes >= size_gib * GIB:
                 return True
-            _check_expandable(found)
-            self._check_room(found, size_gib)
+            check(found)
+            self.check_room([found], size_gib)
             return False
 
         carry_out(lambda: self._client.ldexpand(ld.ldn, size_gib),
@@ -207,15 +210,26 @@ class Volumes:
             check(ld)
         return ld
 
-    def _check_room(self, ld: LogicalDisk, size_gib: int) -> None:
-        increase_bytes = size_gib * GIB - ld.capacity_bytes
+    def check_room(self, lds: Collection[LogicalDisk],
+                   size_gib: int) -> None:
+        """See that the pools have room for LDs of a new size.
+
+        :raises errors.NoCapacity: with the manual's text (appendix D)
+        """
+        increase: dict[int, int] = {}
+        for ld in lds:
+            more = max(0, size_gib * GIB - ld.capacity_bytes)
+            increase[ld.pool] = increase.get(ld.pool, 0) + more
         for config in (self._inventory.current, self._inventory.refresh):
-            pool = config().get_pool(ld.pool)
-            if pool.free_bytes >= increase_bytes:
+            pools = config().pools
+            short = [number for number in increase if number not in pools
+                     or pools[number].free_bytes < increase[number]]
+            if not short:
                 return
+        pool = self._inventory.current().get_pool(short[0])
         raise errors.NoCapacity(
-            f'Not enough pool capacity. pool_number={ld.pool}, '
-            f'size_increase={increase_bytes // GIB} GiB, '
+            f'Not enough pool capacity. pool_number={pool.number}, '
+            f'size_increase={increase[pool.number] // GIB} GiB, '
             f'free={pool.free_bytes // GIB} GiB.',
             'Extend the pool or delete volumes in it.')
 
@@ -306,11 +320,15 @@ def check_unbindable(ld: LogicalDisk) -> None:
             f'({_attributes(ld)}).', 'Delete its snapshots first.')
 
 
-def _check_expandable(ld: LogicalDisk) -> None:
+def _check_no_snapshots(ld: LogicalDisk) -> None:
     if ld.attributes & _SNAPSHOT:
         raise errors.InUse(
             f'Logical Disk `{ld.name}` has snapshots and cannot be '
             'expanded (manual 7.3.3).', 'Delete its snapshots first.')
+
+
+def _check_expandable(ld: LogicalDisk) -> None:
+    _check_no_snapshots(ld)
     if ld.attributes != {RplAttribute.IV}:
         raise errors.InUse(
             f'RPL Attribute Error. RPL Attribute = {_attributes(ld)}. '

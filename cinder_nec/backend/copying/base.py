@@ -8,15 +8,20 @@ from collections.abc import Collection
 import logging
 
 from cinder_nec import errors
+from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.pairs import PairCopy
+from cinder_nec.backend.copying.replicas import Replicas
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.undo import Undo
 from cinder_nec.backend.volumes import Volumes
 from cinder_nec.ismcli.client import IsmClient
-from cinder_nec.ismcli.commands import PairRole, RvUse
+from cinder_nec.ismcli.commands import RvUse
 from cinder_nec.model import LdName, LogicalDisk, RplAttribute
 
 LOG = logging.getLogger(__name__)
+
+_PAIRED = {RplAttribute.MV, RplAttribute.RV}
+_COPIED = _PAIRED | {RplAttribute.BV, RplAttribute.SV, RplAttribute.LV}
 
 
 class CopyMethod(abc.ABC):
@@ -27,20 +32,27 @@ class CopyMethod(abc.ABC):
 
     def __init__(self, client: IsmClient, inventory: Inventory,
                  volumes: Volumes, pairs: PairCopy,
-                 backup_pools: Collection[int]) -> None:
+                 backup_pools: Collection[int], *, claims: Claims) -> None:
         self._client = client
         self._inventory = inventory
         self._volumes = volumes
         self._pairs = pairs
         self._backup_pools = tuple(backup_pools)
+        self._claims = claims
+        self._replicas = Replicas(inventory, volumes, pairs, claims,
+                                  self._backup_pools)
 
     @abc.abstractmethod
     def create_snapshot(self, source: LdName, snapshot: LdName) -> None:
         """Freeze the content of ``source`` as ``snapshot``."""
 
     @abc.abstractmethod
-    def delete_snapshot(self, source: LdName, snapshot: LdName) -> None:
-        """Remove a snapshot; one that is gone already is a success."""
+    def delete_snapshot(self, source: LdName, snapshot: LdName, *,
+                        force: bool = False) -> None:
+        """Remove a snapshot; one that is gone already is a success.
+
+        :param force: keep nothing of it for the next snapshot
+        """
 
     @abc.abstractmethod
     def volume_from_snapshot(self, source: LdName, snapshot: LdName,
@@ -49,16 +61,22 @@ class CopyMethod(abc.ABC):
                              pools: Collection[int]) -> None:
         """Make a volume with the content of a snapshot of ``source``."""
 
+    # -- copies --------------------------------------------------------
+
     def clone(self, source: LdName, source_gib: int, volume: LdName,
               volume_gib: int, pools: Collection[int]) -> None:
         """Make a volume with the content ``source`` has now.
 
-        Precondition: the source has fewer than three pairs.
+        Precondition: the source has fewer than three pairs.  An RV that
+        only keeps differences gives way.
         Re-entry: an LD of the new name and the source's size is used.
         Undo: the pair is taken apart and the new LD unbound.
         Crash leaves: the new LD under its name, perhaps paired; deleting
         the volume removes both.
+
+        :raises errors.PairLimit: the source has three pairs
         """
+        self._replicas.ensure_place(source, 'clone volume')
         self._copy_to_new(source, source_gib, volume, volume_gib, pools,
                           RvUse.IMMEDIATE)
 
@@ -66,27 +84,74 @@ class CopyMethod(abc.ABC):
                      volume_gib: int, pools: Collection[int],
                      use: RvUse) -> None:
         with Undo() as undo:
-            self._volumes.create(volume, source_gib, pools, volume_gib)
-            undo.push(f'{volume}: iSMcfg ldunbind -ldname {volume}',
-                      lambda: self._volumes.unbind(volume))
-            undo.push(
-                f'the pair of {source} and {volume}: iSMrc_pair -unpair '
-                f'-mv {source.label} -mvflg ld -rv {volume.label} '
-                '-rvflg ld -force all',
-                lambda: self._pairs.dissolve(source, volume))
-            self._pairs.start(source, volume, use)
-            self._pairs.wait(source, volume)
-            self._pairs.unpair(source, volume)
+            self._bind_target(undo, volume, source_gib, volume_gib, pools)
+            self._copy(undo, source, volume, use, 'clone volume')
             if volume_gib > source_gib:
                 self._volumes.extend(volume, volume_gib)
+
+    def _bind_target(self, undo: Undo, volume: LdName, size_gib: int,
+                     volume_gib: int, pools: Collection[int]) -> None:
+        self._volumes.create(volume, size_gib, pools, volume_gib)
+        undo.push(f'{volume}: iSMcfg ldunbind -ldname {volume}',
+                  lambda: self._volumes.unbind(volume))
+
+    def _copy(self, undo: Undo, source: LdName, volume: LdName,
+              use: RvUse, what: str) -> None:
+        """Copy all of ``source`` to a new LD; both are unpaired then."""
+        self._push_dissolve(undo, source, volume)
+        with self._replicas.being_copied(volume):
+            try:
+                self._pairs.start(source, volume, use, what=what)
+            except errors.PairLimit:
+                self._replicas.ensure_place(source, what, refused=True)
+                self._pairs.start(source, volume, use, what=what)
+            self._pairs.wait(source, volume)
+            self._pairs.unpair(source, volume)
+
+    def _push_dissolve(self, undo: Undo, mv: LdName, rv: LdName) -> None:
+        undo.push(f'the pair of {mv} and {rv}: iSMrc_pair -unpair '
+                  f'-mv {mv.label} -mvflg ld -rv {rv.label} -rvflg ld '
+                  '-force all', lambda: self._pairs.dissolve(mv, rv))
+
+    # -- volumes that may be copied ------------------------------------
+
+    def extend_volume(self, name: LdName, size_gib: int) -> None:
+        """Expand a volume; see :meth:`Volumes.extend`."""
+        self._volumes.extend(name, size_gib)
+
+    def check_movable(self, name: LdName) -> None:
+        """See that a volume can be moved to another LD (manual 7.3.4).
+
+        The array is read: moving takes long, and what is moved although
+        it is paired would leave its RVs behind.
+
+        :raises errors.InUse: it is part of a pair or has snapshots
+        """
+        ld = self._inventory.refresh().get_ld(name)
+        if not ld.attributes & _COPIED:
+            return
+        if ld.has(RplAttribute.MV):
+            shown = ', '.join(str(r) for r in self._replicas.of(name))
+            raise errors.InUse(
+                f'Logical Disk `{name}` cannot be moved: it is paired with '
+                f'{shown}.', 'Delete its snapshots with the metadata '
+                'force-delete=True; the pair of a snapshot that was '
+                'deleted without it can be taken apart on the array.')
+        raise errors.InUse(
+            f'Logical Disk `{name}` cannot be moved: it has snapshots or '
+            'is the target of a copy.',
+            'Delete its snapshots, and wait for copies to end.')
 
     def delete_volume(self, name: LdName) -> None:
         """Unbind a volume's LD; a half-made copy is taken apart first.
 
+        RVs that keep differences of deleted snapshots go with it.
+
         Precondition: none.
         Re-entry: an LD that is gone already is a success.
         Undo: nothing to undo.
-        Crash leaves: the LD, perhaps unpaired or unmapped.
+        Crash leaves: the LD, perhaps unpaired or unmapped, and fewer RVs
+        of deleted snapshots.
 
         :raises errors.InUse: it has snapshots, or a copy of it is running
         """
@@ -94,23 +159,21 @@ class CopyMethod(abc.ABC):
         if ld is None:
             LOG.info('Logical Disk `%s` has unbound already.', name)
             return
-        if ld.has(RplAttribute.RV):
-            self._dissolve_pair_of_rv(ld)
+        self._unpair_all(ld)
         try:
             self._volumes.unbind(name)
         except errors.InUse:
             found = self._inventory.current().find_ld(name)
-            if found is None or not found.has(RplAttribute.RV):
+            if found is None or not found.attributes & _PAIRED:
                 raise
-            self._dissolve_pair_of_rv(found)
+            self._unpair_all(found)
             self._volumes.unbind(name)
 
-    def _dissolve_pair_of_rv(self, ld: LogicalDisk) -> None:
-        try:
-            pairs = self._client.rc_query(ld.name.label, PairRole.RV)
-        except errors.CommandFailed as error:
-            LOG.debug('%s is not paired any more: %s', ld.name, error)
-            return
-        for pair in pairs:
-            self._pairs.dissolve(LdName(ld.name.platform, pair.mv),
-                                 ld.name)
+    def _unpair_all(self, ld: LogicalDisk) -> None:
+        if ld.has(RplAttribute.RV):
+            pair = self._pairs.pair_of_rv(ld.name.label)
+            if pair is not None:
+                self._pairs.dissolve(LdName(ld.name.platform, pair.mv),
+                                     ld.name)
+        if ld.has(RplAttribute.MV):
+            self._replicas.release(ld.name)

@@ -17,13 +17,26 @@ from cinder_nec.model import LdName, PairState, PairStatus, RplAttribute
 LOG = logging.getLogger(__name__)
 
 MAX_PAIRS = 3
-_COPYING = {PairState.REPLICATING, PairState.SYNCHRONIZED}
-_IN_PROGRESS = _COPYING | {PairState.SEPARATING}
-_AT_REST = {PairState.SEPARATED, PairState.CANCELLED, PairState.FAULT}
+COPYING = frozenset({PairState.REPLICATING, PairState.SYNCHRONIZED})
+AT_REST = frozenset({PairState.SEPARATED, PairState.CANCELLED,
+                     PairState.FAULT})
+_IN_PROGRESS = COPYING | {PairState.SEPARATING}
+_LOOK = 'Look at the state of the pair on the array.'
+
+
+def pair_limit(what: str, mv: LdName) -> errors.PairLimit:
+    """Return the error for an MV that has no place for one more RV.
+
+    :param what: what cannot be created
+    """
+    return errors.PairLimit(
+        f'Cannot create {what}. number of pairs reached {MAX_PAIRS}. '
+        f'ldname={mv}.', 'Wait for running copies of this volume to end, '
+        'or delete snapshots of it.')
 
 
 class PairCopy:
-    """Full copies: pair, replicate, separate, wait, unpair.
+    """Pairs: pair, replicate, separate, wait, unpair.
 
     :param within_seconds: how long one copy may take
     """
@@ -35,24 +48,52 @@ class PairCopy:
         self._clock = clock
         self._within_seconds = within_seconds
 
+    # -- looking -------------------------------------------------------
+
+    def pair_of_rv(self, rv: str) -> PairStatus | None:
+        """Return the pair in which an LD is the target, None if none.
+
+        :raises errors.CommandFailed: it is paired, but was not shown
+        """
+        try:
+            return self._client.rc_query(rv, PairRole.RV)[0]
+        except errors.CommandFailed as error:
+            self._check_unpaired(rv, RplAttribute.RV, error)
+            return None
+
     def pair_of(self, mv: str, rv: str) -> PairStatus | None:
         """Return the pair of two LDs, None if they are not paired."""
-        try:
-            pairs = self._client.rc_query(rv, PairRole.RV)
-        except errors.CommandFailed as error:
-            LOG.debug('%s is no RV: %s', rv, error)
-            return None
-        return next((p for p in pairs if p.mv == mv and p.rv == rv), None)
+        pair = self.pair_of_rv(rv)
+        return pair if pair is not None and pair.mv == mv else None
 
     def pairs_of_mv(self, mv: str) -> tuple[PairStatus, ...]:
-        """Return the pairs in which an LD is the source."""
+        """Return the pairs in which an LD is the source.
+
+        :raises errors.CommandFailed: it is paired, but was not shown
+        """
         try:
             return self._client.rc_query(mv, PairRole.MV)
         except errors.CommandFailed as error:
-            LOG.debug('%s is no MV: %s', mv, error)
+            self._check_unpaired(mv, RplAttribute.MV, error)
             return ()
 
-    def start(self, mv: LdName, rv: LdName, use: RvUse) -> None:
+    def _check_unpaired(self, label: str, role: RplAttribute,
+                        refusal: errors.CommandFailed) -> None:
+        """The array refuses to show what is not paired; was it that?"""
+        disks = self._inventory.refresh().logical_disks.values()
+        if any(ld.name.label == label and ld.has(role) for ld in disks):
+            raise refusal
+        LOG.debug('%s is no %s: %s', label, role.value, refusal)
+
+    def _state(self, mv: LdName, rv: LdName) -> PairState | None:
+        pair = self.pair_of(mv.label, rv.label)
+        return None if pair is None else pair.state
+
+    # -- copying -------------------------------------------------------
+
+    def start(self, mv: LdName, rv: LdName, use: RvUse, *,
+              access: VolumeAccess = VolumeAccess.READ_WRITE,
+              what: str = 'clone volume') -> None:
         """Pair two LDs of one size, copy all, and freeze the content.
 
         The RV gets the content that the MV has when the separation starts.
@@ -62,37 +103,48 @@ class PairCopy:
         Undo: the caller's, by :meth:`dissolve`.
         Crash leaves: the pair; the delete of the RV's volume dissolves it.
 
+        :param access: what hosts may do with the RV
+        :param what: what is being created, for the error's text
         :raises errors.PairLimit: the MV has three pairs
         """
-        self._pair(mv, rv)
-        self._step(mv, rv, _IN_PROGRESS, lambda: self._client.rc_replicate(
-            mv.label, rv.label, CopyRange.FULL))
-        self._step(mv, rv, {PairState.SEPARATING, PairState.SEPARATED},
-                   lambda: self._client.rc_separate(
-                       mv.label, rv.label, VolumeAccess.READ_WRITE, use))
+        self.pair(mv, rv, what)
+        self.copy(mv, rv, CopyRange.FULL, use, access)
 
-    def _pair(self, mv: LdName, rv: LdName) -> None:
+    def pair(self, mv: LdName, rv: LdName,
+             what: str = 'clone volume') -> None:
+        """Pair two LDs; nothing is copied yet.
+
+        :raises errors.PairLimit: the MV has three pairs
+        """
         try:
             carry_out(
                 lambda: self._client.rc_pair(mv.label, rv.label),
-                happened=lambda: self.pair_of(mv.label,
-                                              rv.label) is not None)
+                happened=lambda: self._state(mv, rv) is not None)
         except errors.CommandFailed as error:
             if len(self.pairs_of_mv(mv.label)) >= MAX_PAIRS:
-                raise errors.PairLimit(
-                    'Cannot create clone volume. number of pairs reached '
-                    f'{MAX_PAIRS}. ldname={mv}.',
-                    'Wait for running copies of this volume to end, or '
-                    'delete snapshots of it.') from error
+                raise pair_limit(what, mv) from error
             raise
+        self._note(rv, RplAttribute.RV)
 
-    def _step(self, mv: LdName, rv: LdName, after: set[PairState],
+    def copy(self, mv: LdName, rv: LdName, copy_range: CopyRange,
+             use: RvUse, access: VolumeAccess) -> None:
+        """Give the RV of a pair at rest the content the MV has now."""
+        self._step(mv, rv, _IN_PROGRESS, lambda: self._client.rc_replicate(
+            mv.label, rv.label, copy_range))
+        self._separate(mv, rv, use, access)
+
+    def _separate(self, mv: LdName, rv: LdName, use: RvUse,
+                  access: VolumeAccess) -> None:
+        self._step(mv, rv, {PairState.SEPARATING, PairState.SEPARATED},
+                   lambda: self._client.rc_separate(
+                       mv.label, rv.label, access, use))
+
+    def _step(self, mv: LdName, rv: LdName,
+              after: set[PairState] | frozenset[PairState],
               change: Callable[[], None]) -> None:
-        def happened() -> bool:
-            pair = self.pair_of(mv.label, rv.label)
-            return pair is not None and pair.state in after
+        carry_out(change, happened=lambda: self._state(mv, rv) in after)
 
-        carry_out(change, happened)
+    # -- coming to rest ------------------------------------------------
 
     def wait(self, mv: LdName, rv: LdName) -> None:
         """Wait until the RV is separated from the MV.
@@ -101,8 +153,7 @@ class PairCopy:
         :raises errors.DeadlineExceeded: it takes too long
         """
         def separated() -> bool:
-            pair = self.pair_of(mv.label, rv.label)
-            state = PairState.UNRECOGNIZED if pair is None else pair.state
+            state = self._state(mv, rv)
             if state in _IN_PROGRESS:
                 return False
             if state is PairState.SEPARATED:
@@ -110,49 +161,68 @@ class PairCopy:
             raise errors.UnexpectedState(
                 f'Copying `{mv}` to `{rv}` failed.',
                 wanted=PairState.SEPARATED.value,
-                actual='not paired' if pair is None else state.value,
-                hint='Look at the state of the pair on the array.')
+                actual='not paired' if state is None else state.value,
+                hint=_LOOK)
 
-        retry.poll(separated, clock=self._clock,
+        self._poll(separated, mv, rv)
+
+    def stop_following(self, mv: LdName, rv: LdName,
+                       access: VolumeAccess) -> None:
+        """Separate an RV that follows its MV; what is left goes on."""
+        if self._state(mv, rv) in COPYING:
+            self._separate(mv, rv, RvUse.IMMEDIATE, access)
+
+    def bring_to_rest(self, mv: LdName, rv: LdName) -> PairState | None:
+        """End what runs in a pair; return its state then.
+
+        A copy that runs is separated and waited for: the array unpairs and
+        expands only what is at rest (ISMCLI.md B.5).
+
+        :returns: separated, cancel, fault, or None if it is not paired
+        :raises errors.UnexpectedState: the state is none of them
+        :raises errors.DeadlineExceeded: it takes too long
+        """
+        state = self._state(mv, rv)
+        if state in COPYING:
+            self._separate(mv, rv, RvUse.COMPLETE, VolumeAccess.READ_WRITE)
+            state = PairState.SEPARATING
+        if state is PairState.SEPARATING:
+            self._poll(lambda: self._state(mv, rv) not in _IN_PROGRESS,
+                       mv, rv)
+            state = self._state(mv, rv)
+        if state is None or state in AT_REST:
+            return state
+        raise errors.UnexpectedState(
+            f'The pair of `{mv}` and `{rv}` is busy or unknown.',
+            wanted=PairState.SEPARATED.value, actual=state.value,
+            hint=_LOOK)
+
+    def _poll(self, question: Callable[[], bool], mv: LdName,
+              rv: LdName) -> None:
+        retry.poll(question, clock=self._clock,
                    what=f'Copying `{mv}` to `{rv}`',
                    within_seconds=self._within_seconds)
+
+    # -- unpairing -----------------------------------------------------
 
     def unpair(self, mv: LdName, rv: LdName, *,
                force: bool = False) -> None:
         """Take a separated pair apart."""
         carry_out(
             lambda: self._client.rc_unpair(mv.label, rv.label, force=force),
-            happened=lambda: self.pair_of(mv.label, rv.label) is None)
-        self._forget_pair(rv)
+            happened=lambda: self._state(mv, rv) is None)
+        self._note(rv, RplAttribute.IV)
 
     def dissolve(self, mv: LdName, rv: LdName) -> None:
         """Take a pair apart in whatever state it is.
 
-        A copy that runs is separated and waited for first: the array
-        unpairs only what is at rest (ISMCLI.md B.5).
-
         :raises errors.UnexpectedState: the state is not known
+        :raises errors.DeadlineExceeded: its copy takes too long
         """
-        pair = self.pair_of(mv.label, rv.label)
-        if pair is None:
-            return
-        if pair.state in _COPYING:
-            self._step(mv, rv, {PairState.SEPARATING, PairState.SEPARATED},
-                       lambda: self._client.rc_separate(
-                           mv.label, rv.label, VolumeAccess.READ_WRITE,
-                           RvUse.COMPLETE))
-            self.wait(mv, rv)
-        elif pair.state is PairState.SEPARATING:
-            self.wait(mv, rv)
-        elif pair.state not in _AT_REST:
-            raise errors.UnexpectedState(
-                f'The pair of `{mv}` and `{rv}` cannot be taken apart.',
-                wanted=PairState.SEPARATED.value, actual=pair.state.value,
-                hint='Look at the state of the pair on the array.')
-        self.unpair(mv, rv, force=True)
+        if self.bring_to_rest(mv, rv) is not None:
+            self.unpair(mv, rv, force=True)
 
-    def _forget_pair(self, rv: LdName) -> None:
-        ld = self._inventory.current().find_ld(rv)
+    def _note(self, name: LdName, attribute: RplAttribute) -> None:
+        ld = self._inventory.current().find_ld(name)
         if ld is not None:
-            self._inventory.record(
-                changes.attributes(ld.ldn, RplAttribute.IV))
+            self._inventory.record(changes.attributes(ld.ldn, attribute))

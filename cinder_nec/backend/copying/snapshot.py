@@ -32,8 +32,8 @@ class SnapshotMethod(CopyMethod):
                  volumes: Volumes, pairs: PairCopy,
                  backup_pools: Collection[int], *, claims: Claims,
                  clock: retry.Clock) -> None:
-        super().__init__(client, inventory, volumes, pairs, backup_pools)
-        self._claims = claims
+        super().__init__(client, inventory, volumes, pairs, backup_pools,
+                         claims=claims)
         self._clock = clock
 
     # -- create --------------------------------------------------------
@@ -82,7 +82,8 @@ class SnapshotMethod(CopyMethod):
 
     # -- delete --------------------------------------------------------
 
-    def delete_snapshot(self, source: LdName, snapshot: LdName) -> None:
+    def delete_snapshot(self, source: LdName, snapshot: LdName, *,
+                        force: bool = False) -> None:
         """Delete a snapshot's data, then its generation.
 
         Precondition: no LV is linked to it.
