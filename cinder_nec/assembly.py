@@ -19,6 +19,9 @@ from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.io_control import IoControl
+from cinder_nec.backend.location import Location
+from cinder_nec.backend.migration import Migration
 from cinder_nec.backend.selftest import check_backend
 from cinder_nec.backend.stats import Stats
 from cinder_nec.backend.volumes import Volumes
@@ -56,6 +59,14 @@ class Backend:
     copying: CopyMethod
     access: AccessProtocol
     stats: Stats
+    io_control: IoControl
+    migration: Migration
+
+    @property
+    def location(self) -> Location:
+        """Where its volumes are, for migrations to it."""
+        return Location(self.config.address, self.config.port,
+                        self.config.platform, self.config.pools)
 
     def check(self) -> None:
         """:raises errors.NecError: the back end cannot work"""
@@ -78,13 +89,17 @@ def build(config: BackendConfig, protocol: Protocol,
     volumes = Volumes(array.client, array.inventory, clock)
     pairs = PairCopy(array.client, array.inventory, clock,
                      config.copy_within_seconds)
+    io_control = IoControl(array.client, array.inventory)
     return Backend(
         config=config, array=array, volumes=volumes,
         copying=_copy_method(config, array, volumes, pairs, clock, method),
         access=_access(config, array, volumes, protocol),
         stats=Stats(array.inventory, config.pools,
                     actual_capacity=config.actual_capacity,
-                    max_ld_count=config.max_ld_count))
+                    max_ld_count=config.max_ld_count),
+        io_control=io_control,
+        migration=Migration(array.client, array.inventory, volumes, pairs,
+                            io_control, clock, config.copy_within_seconds))
 
 
 def _copy_method(config: BackendConfig, array: Array, volumes: Volumes,

@@ -8,6 +8,7 @@ not typed; everything below this module is.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from cinder import exception, interface
@@ -17,7 +18,9 @@ from cinder.volume.drivers.san import san
 from oslo_log import log as logging
 
 from cinder_nec import __version__, assembly, config, errors, naming, opts
+from cinder_nec.backend import qos
 from cinder_nec.backend.access.base import Connector
+from cinder_nec.backend.location import Location
 from cinder_nec.model import LdName, Protocol
 from cinder_nec.translate import reporting, to_cinder
 
@@ -98,7 +101,8 @@ class MStorageDriver(driver.VolumeDriver):
     def create_volume(self, volume):
         """Bind and name an LD in one of nec_pools."""
         with reporting('Created Volume', 'Create Volume',
-                       f'Volume ID = {volume.id}, Size = {volume.size}GB'):
+                       f'Volume ID = {volume.id}, Size = {volume.size}GB'
+                       ), self._limited(volume):
             self.backend.volumes.create(
                 self._ld_name(volume), volume.size,
                 self.backend.config.pools)
@@ -107,6 +111,7 @@ class MStorageDriver(driver.VolumeDriver):
         """Unbind the LD; one that is gone already is a success."""
         with reporting('Deleted Volume', 'Delete Volume',
                        f'Volume ID = {volume.id}'):
+            self.backend.migration.clear(self._ld_name(volume))
             self.backend.copying.delete_volume(self._ld_name(volume))
 
     def extend_volume(self, volume, new_size):
@@ -114,6 +119,10 @@ class MStorageDriver(driver.VolumeDriver):
         with reporting('Extended Volume', 'Extend Volume',
                        f'Volume ID = {volume.id}, New Size = {new_size}GB, '
                        f'Old Size = {volume.size}GB'):
+            if volume.migration_status == 'success':
+                # ldexpand takes the LDN, which changes with a migration;
+                # the service that moved the volume may be another one.
+                self.backend.array.inventory.refresh()
             self.backend.copying.extend_volume(self._ld_name(volume),
                                                new_size)
 
@@ -121,11 +130,20 @@ class MStorageDriver(driver.VolumeDriver):
         """Copy a volume to a new one, which may be larger."""
         with reporting('Created Cloned Volume', 'Create Cloned Volume',
                        f'Volume ID = {volume.id}, Source Volume ID = '
-                       f'{src_vref.id}'):
+                       f'{src_vref.id}'), self._limited(volume):
             self.backend.copying.clone(
                 self._ld_name(src_vref), src_vref.size,
                 self._ld_name(volume), volume.size,
                 self.backend.config.pools)
+
+    def _limited(self, volume) -> contextlib.AbstractContextManager[None]:
+        """Limit the I/O of the LD that a block makes (manual 7.3.5).
+
+        The QoS specs are checked here, before the block.
+        """
+        return self.backend.io_control.on_new(
+            self._ld_name(volume), qos.limits_of(volume.volume_type_id),
+            self.backend.copying.delete_volume)
 
     # -- snapshots -----------------------------------------------------
 
@@ -151,7 +169,8 @@ class MStorageDriver(driver.VolumeDriver):
         with reporting('Created Volume from Snapshot',
                        'Create Volume from Snapshot',
                        f'Volume ID = {volume.id}, '
-                       f'{self._of_snapshot(snapshot)}'):
+                       f'{self._of_snapshot(snapshot)}'
+                       ), self._limited(volume):
             self.backend.copying.volume_from_snapshot(
                 self._ld_name(snapshot.volume),
                 self._snapshot_name(snapshot), snapshot.volume_size,
@@ -254,7 +273,8 @@ class MStorageDriver(driver.VolumeDriver):
                 self.configuration.safe_get('reserved_percentage') or 0,
             'max_over_subscription_ratio': self.configuration.safe_get(
                 'max_over_subscription_ratio'),
-            'QoS_support': False,
+            'QoS_support': True,
+            'location_info': str(self.backend.location),
             'multiattach': True,
             'online_extend_support': True,
             'thick_provisioning_support': True,
@@ -286,6 +306,69 @@ class MStorageDriver(driver.VolumeDriver):
 
     # -- migration -----------------------------------------------------
 
+    def migrate_volume(self, context, volume, host):
+        """Move a volume to another back end on the same array.
+
+        :returns: ``(False, None)`` where Cinder has to copy itself
+        """
+        can_be, there = self._way_to(host, volume)
+        if not can_be:
+            return False, None
+        with reporting('Migrated Volume', 'Migrate Volume',
+                       f'Volume ID = {volume.id}, Destination Host = '
+                       f'{host["host"]}'):
+            if there is not None:
+                self.backend.migration.move(
+                    self._ld_name(volume), there.pools,
+                    qos.limits_of(volume.volume_type_id))
+        return True, None
+
+    def retype(self, context, volume, new_type, diff, host):
+        """Give a volume the QoS and, if it must be, a pool of a new type.
+
+        Only QoS specs and pools concern the array; extra specs were the
+        scheduler's matter.  What the array cannot do is left to Cinder.
+
+        :returns: whether the volume has the new type now
+        """
+        can_be, there = self._way_to(host, volume)
+        if not can_be or _differs(diff.get('encryption')):
+            return False
+        name = self._ld_name(volume)
+        with reporting('Retyped Volume', 'Retype Volume',
+                       f'Volume ID = {volume.id}, New Type = '
+                       f'{new_type["id"]}, Host = {host["host"]}'):
+            limits = qos.limits_of(new_type['id'])
+            if there is not None:
+                self.backend.migration.move(name, there.pools, limits)
+            else:
+                self.backend.io_control.set(name, limits.replacing(
+                    qos.stated_by(volume.volume_type_id)))
+        return True
+
+    def _way_to(self, host, volume) -> tuple[bool, Location | None]:
+        """Tell whether the array can bring a volume to a back end.
+
+        And where to: None if the volume is in one of its pools already.
+        """
+        if host['host'] == volume.host:
+            return True, None
+        there = Location.find(
+            (host.get('capabilities') or {}).get('location_info'))
+        if there is None or not self.backend.location.is_same_array(there):
+            LOG.info('%s is not on the array of %s.', host['host'],
+                     volume.host)
+            return False, None
+        name = self._ld_name(volume)
+        try:
+            if self.backend.migration.is_in(name, there.pools):
+                return True, None
+            return (not volume.volume_attachment
+                    and self.backend.migration.can_copy(name)), there
+        except errors.NecError as error:
+            LOG.warning('%s', error)
+            raise to_cinder(error) from error
+
     def update_migrated_volume(self, ctxt, volume, new_volume,
                                original_volume_status):
         """Give the new LD the name of the volume it stands for now.
@@ -304,6 +387,11 @@ class MStorageDriver(driver.VolumeDriver):
             LOG.warning('`%s` keeps its name, volume %s has it as its '
                         'name_id: %s', new_name, volume.id, error)
         return {'_name_id': new_volume.name_id}
+
+
+def _differs(diff) -> bool:
+    """Tell a difference; Cinder lists what is equal as well."""
+    return any(old != new for old, new in (diff or {}).values())
 
 
 def _is_forced(snapshot) -> bool:

@@ -20,6 +20,7 @@ from cinder_nec.model import (
     Pool,
     RplAttribute,
 )
+from cinder_nec.naming import SUFFIX_MIGRATING, SUFFIX_PARKED
 
 LOG = logging.getLogger(__name__)
 
@@ -43,16 +44,41 @@ class Volumes:
     # -- finding -------------------------------------------------------
 
     def find(self, name: LdName) -> LogicalDisk | None:
-        """Return an LD by name; reads the array before it says None."""
+        """Return an LD by name; reads the array before it says None.
+
+        One whose migration was interrupted gets its name back.
+        """
         ld = self._inventory.current().find_ld(name)
         if ld is None:
             ld = self._inventory.refresh().find_ld(name)
-        return ld
+        return ld or self._restore(name)
 
     def get(self, name: LdName) -> LogicalDisk:
         """:raises errors.NotFound: the array has no LD of that name"""
-        ld = self._inventory.current().find_ld(name)
-        return ld or self._inventory.refresh().get_ld(name)
+        return self.find(name) or self._inventory.current().get_ld(name)
+
+    def _restore(self, name: LdName) -> LogicalDisk | None:
+        """Give an LD back the name that an ended migration took off it.
+
+        A parked LD is the volume.  Without one, ``_m`` is: the vendor's
+        drivers unbind the old LD before they rename the copy.  A copy that
+        is not complete is paired, or the LD it is made of is there.
+        """
+        config = self._inventory.current()
+        ld = config.find_ld(parked(name)) or config.find_ld(migrating(name))
+        if ld is None or ld.attributes != {RplAttribute.IV}:
+            return None
+        LOG.warning('`%s` is what a migration that did not end has left of '
+                    '`%s`; it gets its name back.', ld.name, name)
+
+        def named() -> bool:
+            return self._inventory.refresh().find_ld(name) is not None
+
+        carry_out(lambda: self._client.nickname(ld.name, name),
+                  happened=named)
+        if self._inventory.current().find_ld(name) is None:
+            self._inventory.record(changes.named(ld.ldn, name))
+        return self._inventory.current().find_ld(name)
 
     # -- create --------------------------------------------------------
 
@@ -306,6 +332,16 @@ class Volumes:
 def unnamed(ldn: int) -> LdName:
     """Return what an LD without a name of its own is called here."""
     return LdName('', f'ldn {ldn:04x}h')
+
+
+def migrating(name: LdName) -> LdName:
+    """Return the name of the copy while a volume is being migrated."""
+    return LdName(name.platform, name.label + SUFFIX_MIGRATING)
+
+
+def parked(name: LdName) -> LdName:
+    """Return the name of the old LD while the copy takes its name."""
+    return LdName(name.platform, name.label + SUFFIX_PARKED)
 
 
 def check_unbindable(ld: LogicalDisk) -> None:
