@@ -12,7 +12,8 @@ import enum
 import threading
 
 from cinder_nec import errors, retry
-from cinder_nec.backend.access.base import AccessOptions, AccessProtocol
+from cinder_nec.backend.access.base import AccessProtocol
+from cinder_nec.backend.access.connector import AccessOptions
 from cinder_nec.backend.access.iscsi import IscsiAccess
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.base import CopyMethod

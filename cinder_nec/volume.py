@@ -19,7 +19,7 @@ from oslo_log import log as logging
 
 from cinder_nec import __version__, assembly, config, errors, naming, opts
 from cinder_nec.backend import qos
-from cinder_nec.backend.access.base import Connector
+from cinder_nec.backend.access.connector import Connector
 from cinder_nec.backend.location import Location
 from cinder_nec.model import LdName, Protocol
 from cinder_nec.translate import reporting, to_cinder

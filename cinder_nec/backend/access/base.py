@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping, Sequence
-import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 import logging
 from typing import Any
 
 from cinder_nec import errors, naming
 from cinder_nec.backend import changes
+from cinder_nec.backend.access.connector import AccessOptions, Connector
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.outcome import carry_out
@@ -20,7 +20,6 @@ from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.model import (
     DEFAULT_PLATFORM,
     ArrayConfig,
-    InitiatorName,
     LdMapping,
     LdName,
     LdSet,
@@ -28,87 +27,24 @@ from cinder_nec.model import (
     LogicalDisk,
     Protocol,
     TargetMode,
-    Wwpn,
 )
 
 LOG = logging.getLogger(__name__)
 
 _MAP_TRIES = 8
-_MAX_WWPNS = 64
-# Cinder's own client sends words.
-_YES = frozenset({'true', '1', 'yes', 'on'})
-
-
-@dataclasses.dataclass(frozen=True)
-class Connector:
-    """A host, checked value by value: connectors come from tenants.
-
-    :param host: the host's name, used for comparison only
-    """
-
-    initiator: InitiatorName | None
-    wwpns: tuple[Wwpn, ...]
-    host: str
-    multipath: bool
-
-    @classmethod
-    def parse(cls, raw: Mapping[str, Any]) -> Connector:
-        """Read Cinder's connector dictionary.
-
-        :raises errors.InvalidConnector: a value is not what it should be
-        """
-        if not isinstance(raw, Mapping):
-            raise errors.InvalidConnector(
-                'connector', 'The connector is not a dictionary.')
-        return cls(_initiator(raw.get('initiator')),
-                   _wwpns(raw.get('wwpns')),
-                   str(raw.get('host') or '')[:255],
-                   str(raw.get('multipath')).lower() in _YES)
-
-
-def _initiator(value: object) -> InitiatorName | None:
-    if value is None or value == '':
-        return None
-    try:
-        return InitiatorName.parse(value)  # type: ignore[arg-type]
-    except errors.InvalidInput as error:
-        raise errors.InvalidConnector('initiator', str(error)) from None
-
-
-def _wwpns(value: object) -> tuple[Wwpn, ...]:
-    if not value:
-        return ()
-    if not isinstance(value, (list, tuple)) or len(value) > _MAX_WWPNS:
-        raise errors.InvalidConnector(
-            'wwpns', f'wwpns is not a list of at most {_MAX_WWPNS} names.')
-    try:
-        return tuple(dict.fromkeys(Wwpn.parse(name) for name in value))
-    except errors.InvalidInput as error:
-        raise errors.InvalidConnector('wwpns', str(error)) from None
-
-
-@dataclasses.dataclass(frozen=True)
-class AccessOptions:
-    """The options of ``cinder.conf`` that concern access.
-
-    :param ld_set: ``nec_ldset``, None to choose by the host
-    :param controller_ld_set: ``nec_ldset_for_controller_node``
-    :param controller_hosts: names this controller node goes by
-    :param automatic: ``nec_auto_accesscontrol``
-    :param portals_per_controller: ``nec_iscsi_portals_per_cont``
-    """
-
-    ld_set: LdSetName | None = None
-    controller_ld_set: LdSetName | None = None
-    controller_hosts: frozenset[str] = frozenset()
-    automatic: bool = True
-    portals_per_controller: int = 1
+# The greatest LUN that every way of addressing knows.
+_MAX_PLAIN_LUN = 255
+# os-brick's word (os_brick.constants) for LUNs below 256 as they are and
+# greater ones in flat space addressing.
+_ADDRESSING_MODE = 'SAM2'
 
 
 class AccessProtocol(abc.ABC):
     """Mapping LDs to hosts over one protocol."""
 
     protocol: Protocol
+    # What Cinder and os-brick call the protocol.
+    volume_type: str
 
     def __init__(self, client: IsmClient, inventory: Inventory,
                  volumes: Volumes, claims: Claims,
@@ -131,7 +67,11 @@ class AccessProtocol(abc.ABC):
 
     @abc.abstractmethod
     def _admits(self, ld_set: LdSet, connector: Connector) -> bool:
-        """Tell whether a host may use an LD Set."""
+        """Tell whether a host may use an LD Set as it is."""
+
+    @abc.abstractmethod
+    def _names_in(self, ld_set: LdSet, connector: Connector) -> int:
+        """Return how many of a host's names an LD Set lists."""
 
     @abc.abstractmethod
     def _is_vacant(self, ld_set: LdSet) -> bool:
@@ -153,8 +93,13 @@ class AccessProtocol(abc.ABC):
 
     # -- attach --------------------------------------------------------
 
-    def attach(self, name: LdName, connector: Connector) -> dict[str, Any]:
+    def attach(self, name: LdName, connector: Connector,
+               connected: Callable[[dict[str, Any]], object] = lambda _: None
+               ) -> dict[str, Any]:
         """Show an LD to a host and tell how the host reaches it.
+
+        ``connected`` is given the answer first; when it fails, a mapping
+        that was made here is taken back.
 
         Precondition: the LD exists.
         Re-entry: an LD that the host sees already stays where it is.
@@ -169,14 +114,18 @@ class AccessProtocol(abc.ABC):
         self.check(connector)
         for _ in range(_MAP_TRIES):
             ld = self._volumes.get(name)
-            ld_set = self._ensure_ld_set(connector)
+            ld_set = self._ensure_ld_set(connector, ld.ldn)
             with Undo() as undo:
                 mapping = self._map(ld, ld_set, undo)
                 if mapping is not None:
                     config = self._inventory.current()
-                    return self._connection(
+                    info = self._connection(
                         config, config.ld_sets.get(ld_set.name, ld_set),
                         ld, mapping, connector)
+                    if mapping.lun > _MAX_PLAIN_LUN:
+                        info['data']['addressing_mode'] = _ADDRESSING_MODE
+                    connected(info)
+                    return info
         raise errors.NoCapacity(
             f'Logical Disk `{name}` could not be put in an LD Set in '
             f'{_MAP_TRIES} tries.',
@@ -251,40 +200,51 @@ class AccessProtocol(abc.ABC):
 
     # -- the LD Set of a host ------------------------------------------
 
-    def _ensure_ld_set(self, connector: Connector) -> LdSet:
-        ld_set = self._find_ld_set(self._inventory.current(), connector)
+    def _ensure_ld_set(self, connector: Connector, ldn: int) -> LdSet:
+        ld_set = self._find_ld_set(self._inventory.current(), connector,
+                                   ldn)
         if ld_set is not None and self._admits(ld_set, connector):
             return ld_set
         with self._claims.of(('host', self._identifier(connector))):
             config = self._inventory.current()
             try:
-                return self._find_or_make_ld_set(config, connector)
+                return self._find_or_make_ld_set(config, connector, ldn)
             except (errors.CommandFailed, errors.NotFound) as error:
                 # An operator or a peer may have made one meanwhile.
                 LOG.info('Looking for the LD Set of host %.80r once more: '
                          '%s', connector.host, error)
                 config = self._inventory.refresh()
-                return self._find_or_make_ld_set(config, connector)
+                return self._find_or_make_ld_set(config, connector, ldn)
 
     def _find_or_make_ld_set(self, config: ArrayConfig,
-                             connector: Connector) -> LdSet:
-        ld_set = self._find_ld_set(config, connector)
+                             connector: Connector, ldn: int) -> LdSet:
+        ld_set = self._find_ld_set(config, connector, ldn)
         if ld_set is None:
             ld_set = self._new_ld_set(config, connector)
         if self._admits(ld_set, connector):
             return ld_set
         return self._admit(ld_set, connector)
 
-    def _find_ld_set(self, config: ArrayConfig,
-                     connector: Connector) -> LdSet | None:
-        """Return the LD Set of a host: the configured one, or its own."""
+    def _find_ld_set(self, config: ArrayConfig, connector: Connector,
+                     ldn: int) -> LdSet | None:
+        """Return the LD Set through which a host is to see an LD.
+
+        The configured one, or one of its own: where the LD is already,
+        else the one that lists most of the host's names.
+        """
         name = self._configured(connector)
         if name is not None:
             found = config.ld_sets.get(name)
             return found if self._fits(found) else None
-        admitting = [s for _name, s in sorted(config.ld_sets.items())
-                     if self._fits(s) and self._admits(s, connector)]
-        return admitting[0] if admitting else None
+        return min(self._ld_sets_of(config, connector), default=None,
+                   key=lambda s: (ldn not in s.mappings,
+                                  -self._names_in(s, connector), s.name))
+
+    def _ld_sets_of(self, config: ArrayConfig,
+                    connector: Connector) -> list[LdSet]:
+        """Return the LD Sets that list a host."""
+        return [s for s in config.ld_sets.values()
+                if self._fits(s) and self._names_in(s, connector)]
 
     def _fits(self, ld_set: LdSet | None) -> bool:
         return ld_set is not None and ld_set.protocol is self.protocol
@@ -329,11 +289,11 @@ class AccessProtocol(abc.ABC):
     # -- detach --------------------------------------------------------
 
     def detach(self, name: LdName, connector: Connector,
-               others: Sequence[Connector] = ()) -> LdSetName | None:
-        """Take an LD away from a host; return the LD Set it was in.
+               others: Sequence[Connector] = ()) -> list[LdSetName]:
+        """Take an LD away from a host; return the LD Sets it was in.
 
-        It stays when one of the ``others``, hosts that have attachments of
-        the same volume, uses the same LD Set.
+        It stays where one of the ``others``, hosts that have attachments
+        of the same volume, uses the same LD Set.
 
         Precondition: none.
         Re-entry: an LD that the host does not see is a success.
@@ -343,39 +303,69 @@ class AccessProtocol(abc.ABC):
         ld = self._volumes.find(name)
         if ld is None:
             LOG.info('Logical Disk `%s` has unbound already.', name)
-            return None
-        ld_set = self._find_ld_set_to_leave(connector)
-        if ld_set is None:
+            return []
+        ld_sets = self._find_ld_sets_to_leave(connector, ld.ldn)
+        if not ld_sets:
             LOG.info('Host %.80r has no LD Set; nothing to detach.',
                      connector.host)
-            return None
-        for other in others:
-            shared = self._find_ld_set(self._inventory.current(), other)
-            if shared is not None and shared.name == ld_set.name:
+        config = self._inventory.current()
+        shared = {s.name for other in others
+                  for s in self._ld_sets_showing(config, other, ld.ldn)}
+        left = []
+        for ld_set in ld_sets:
+            if ld_set.name in shared:
                 LOG.info('`%s` stays in LD Set `%s` for another '
                          'attachment.', name, ld_set.name)
-                return None
-        self._unmap(ld, ld_set)
-        return ld_set.name
+                continue
+            self._unmap(ld, ld_set)
+            left.append(ld_set.name)
+        return left
 
-    def detach_all(self, name: LdName) -> None:
+    def detach_all(self, name: LdName) -> list[LdSetName]:
         """Take an LD away from all hosts (forced detach).
 
         The array is read first: what other services mapped counts too.
+        Returns the LD Sets it was in.
         """
         ld = self._inventory.refresh().find_ld(name)
         if ld is None:
             LOG.info('Logical Disk `%s` has unbound already.', name)
-            return
-        for ld_set in self._inventory.current().mapped_to(ld.ldn):
+            return []
+        ld_sets = self._inventory.current().mapped_to(ld.ldn)
+        for ld_set in ld_sets:
             self._unmap(ld, ld_set)
+        return [ld_set.name for ld_set in ld_sets]
 
-    def _find_ld_set_to_leave(self, connector: Connector) -> LdSet | None:
+    def ended(self, ld_sets: Sequence[LdSetName],
+              connector: Connector | None = None) -> dict[str, Any]:
+        """Tell what a detach ended, in the form of an attach's answer.
+
+        :param ld_sets: what the detach returned
+        :param connector: the host, None for a forced detach
+        """
+        return {'driver_volume_type': self.volume_type, 'data': {}}
+
+    def _find_ld_sets_to_leave(self, connector: Connector,
+                               ldn: int) -> list[LdSet]:
         for config in self._known_then_read():
-            found = self._find_ld_set(config, connector)
-            if found is not None:
+            found = self._ld_sets_showing(config, connector, ldn)
+            if found:
                 return found
-        return None
+        return []
+
+    def _ld_sets_showing(self, config: ArrayConfig, connector: Connector,
+                         ldn: int) -> list[LdSet]:
+        """Return where a host sees an LD, else where it would.
+
+        An LD Set that was configured when the LD was attached may be
+        another one than now.
+        """
+        usual = self._find_ld_set(config, connector, ldn)
+        listed = self._ld_sets_of(config, connector)
+        if usual is not None and usual not in listed:
+            listed.append(usual)
+        showing = [s for s in listed if ldn in s.mappings]
+        return showing or ([] if usual is None else [usual])
 
     def _known_then_read(self) -> Iterator[ArrayConfig]:
         yield self._inventory.current()

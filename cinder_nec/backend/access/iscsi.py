@@ -8,7 +8,8 @@ from typing import Any
 
 from cinder_nec import errors
 from cinder_nec.backend import changes, placement
-from cinder_nec.backend.access.base import AccessProtocol, Connector
+from cinder_nec.backend.access.base import AccessProtocol
+from cinder_nec.backend.access.connector import Connector
 from cinder_nec.backend.outcome import carry_out
 from cinder_nec.model import (
     ArrayConfig,
@@ -27,6 +28,7 @@ class IscsiAccess(AccessProtocol):
     (a target for each LD, LUN 0): ISMCLI.md section F."""
 
     protocol = Protocol.ISCSI
+    volume_type = 'iscsi'
 
     def check(self, connector: Connector) -> None:
         _initiator(connector)
@@ -39,8 +41,12 @@ class IscsiAccess(AccessProtocol):
             # Full access mode lists no initiator (manual appendix C): who
             # may use a configured LD Set is the operator's business.
             return True
-        return connector.initiator is not None and (
-            connector.initiator.name in ld_set.initiators)
+        return bool(self._names_in(ld_set, connector))
+
+    def _names_in(self, ld_set: LdSet, connector: Connector) -> int:
+        initiator = connector.initiator
+        return int(initiator is not None
+                   and initiator.name in ld_set.initiators)
 
     def _is_vacant(self, ld_set: LdSet) -> bool:
         return not ld_set.initiators and not ld_set.mappings
@@ -95,7 +101,7 @@ class IscsiAccess(AccessProtocol):
             data['target_portals'] = [str(portal) for portal in portals]
             data['target_iqns'] = [target] * len(portals)
             data['target_luns'] = [mapping.lun] * len(portals)
-        return {'driver_volume_type': 'iscsi', 'data': data}
+        return {'driver_volume_type': self.volume_type, 'data': data}
 
 
 def _initiator(connector: Connector) -> InitiatorName:
