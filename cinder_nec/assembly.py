@@ -18,6 +18,7 @@ from cinder_nec.backend.access.iscsi import IscsiAccess
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.pairs import PairCopy
+from cinder_nec.backend.copying.replication import ReplicationMethod
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.io_control import IoControl
@@ -110,8 +111,9 @@ def _copy_method(config: BackendConfig, array: Array, volumes: Volumes,
         return SnapshotMethod(
             array.client, array.inventory, volumes, pairs,
             config.backup_pools, claims=array.claims, clock=clock)
-    raise errors.ConfigError('volume_driver',
-                             f'There is no {method.value} method yet.')
+    return ReplicationMethod(
+        array.client, array.inventory, volumes, pairs, config.backup_pools,
+        claims=array.claims)
 
 
 def _access(config: BackendConfig, array: Array, volumes: Volumes,

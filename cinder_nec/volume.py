@@ -413,3 +413,18 @@ class MStorageISCSIDriver(MStorageDriver):
 
     PROTOCOL = Protocol.ISCSI
     METHOD = assembly.Method.SNAPSHOT
+
+
+@interface.volumedriver
+class MStorageDDRISCSIDriver(MStorageDriver):
+    """NEC Storage M-series iSCSI driver, data replication method.
+
+    .. code-block:: none
+
+      Version history:
+
+        2.0.0 - A new driver.
+    """
+
+    PROTOCOL = Protocol.ISCSI
+    METHOD = assembly.Method.REPLICATION

@@ -18,7 +18,9 @@ from cinder_nec import errors
 from cinder_nec.backend.access.base import AccessOptions, Connector
 from cinder_nec.backend.access.iscsi import IscsiAccess
 from cinder_nec.backend.claims import Claims
+from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.pairs import PairCopy
+from cinder_nec.backend.copying.replication import ReplicationMethod
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.reservations import Reservations
@@ -91,7 +93,7 @@ class Lab:
     client: IsmClient
     inventory: Inventory
     volumes: Volumes
-    snapshots: SnapshotMethod
+    snapshots: CopyMethod
     access: IscsiAccess
 
     # -- what was sent -------------------------------------------------
@@ -174,7 +176,8 @@ def make_engine(directory: Path, config: str = 'default',
 
 def make_lab(engine: Engine, *, options: AccessOptions | None = None,
              backup_pools: tuple[int, ...] = (BACKUP_POOL,),
-             ldn_start: int = 100) -> Lab:
+             ldn_start: int = 100, replication: bool = False,
+             within_seconds: float = 24 * 3600.0) -> Lab:
     """Return a service of its own on an array."""
     clock = engine.array.clock
     assert isinstance(clock, Time)
@@ -183,9 +186,13 @@ def make_lab(engine: Engine, *, options: AccessOptions | None = None,
     inventory = Inventory(client.query_all, clock,
                           Reservations(clock, start=ldn_start))
     volumes = Volumes(client, inventory, clock)
-    pairs = PairCopy(client, inventory, clock, 24 * 3600.0)
-    snapshots = SnapshotMethod(client, inventory, volumes, pairs,
-                               backup_pools, claims=claims, clock=clock)
+    pairs = PairCopy(client, inventory, clock, within_seconds)
+    snapshots: CopyMethod = SnapshotMethod(
+        client, inventory, volumes, pairs, backup_pools, claims=claims,
+        clock=clock)
+    if replication:
+        snapshots = ReplicationMethod(client, inventory, volumes, pairs,
+                                      backup_pools, claims=claims)
     access = IscsiAccess(client, inventory, volumes, claims,
                          options or AccessOptions())
     return Lab(engine, clock, client, inventory, volumes, snapshots, access)

@@ -13,4 +13,5 @@ from cinder_nec import volume  # noqa: E402
 
 DRIVERS = (
     volume.MStorageISCSIDriver,
+    volume.MStorageDDRISCSIDriver,
 )

@@ -21,7 +21,6 @@ from cinder_nec.model import LdName, LogicalDisk, RplAttribute
 LOG = logging.getLogger(__name__)
 
 _PAIRED = {RplAttribute.MV, RplAttribute.RV}
-_COPIED = _PAIRED | {RplAttribute.BV, RplAttribute.SV, RplAttribute.LV}
 
 
 class CopyMethod(abc.ABC):
@@ -118,29 +117,6 @@ class CopyMethod(abc.ABC):
     def extend_volume(self, name: LdName, size_gib: int) -> None:
         """Expand a volume; see :meth:`Volumes.extend`."""
         self._volumes.extend(name, size_gib)
-
-    def check_movable(self, name: LdName) -> None:
-        """See that a volume can be moved to another LD (manual 7.3.4).
-
-        The array is read: moving takes long, and what is moved although
-        it is paired would leave its RVs behind.
-
-        :raises errors.InUse: it is part of a pair or has snapshots
-        """
-        ld = self._inventory.refresh().get_ld(name)
-        if not ld.attributes & _COPIED:
-            return
-        if ld.has(RplAttribute.MV):
-            shown = ', '.join(str(r) for r in self._replicas.of(name))
-            raise errors.InUse(
-                f'Logical Disk `{name}` cannot be moved: it is paired with '
-                f'{shown}.', 'Delete its snapshots with the metadata '
-                'force-delete=True; the pair of a snapshot that was '
-                'deleted without it can be taken apart on the array.')
-        raise errors.InUse(
-            f'Logical Disk `{name}` cannot be moved: it has snapshots or '
-            'is the target of a copy.',
-            'Delete its snapshots, and wait for copies to end.')
 
     def delete_volume(self, name: LdName) -> None:
         """Unbind a volume's LD; a half-made copy is taken apart first.

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 import logging
 
 from cinder_nec import errors, retry
@@ -129,7 +129,7 @@ class PairCopy:
     def copy(self, mv: LdName, rv: LdName, copy_range: CopyRange,
              use: RvUse, access: VolumeAccess) -> None:
         """Give the RV of a pair at rest the content the MV has now."""
-        self._step(mv, rv, _IN_PROGRESS, lambda: self._client.rc_replicate(
+        self._step(mv, rv, COPYING, lambda: self._client.rc_replicate(
             mv.label, rv.label, copy_range))
         self._separate(mv, rv, use, access)
 
@@ -140,7 +140,7 @@ class PairCopy:
                        mv.label, rv.label, access, use))
 
     def _step(self, mv: LdName, rv: LdName,
-              after: set[PairState] | frozenset[PairState],
+              after: Collection[PairState],
               change: Callable[[], None]) -> None:
         carry_out(change, happened=lambda: self._state(mv, rv) in after)
 
