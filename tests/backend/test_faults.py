@@ -14,6 +14,8 @@ import itertools
 import pytest
 
 from cinder_nec import errors
+from cinder_nec.backend.io_control import IoControl, IoLimits
+from cinder_nec.backend.volumes import migrating, parked
 from cinder_nec.model import LdName
 from ismsim.faults import Action
 from tests.backend.arrays import (
@@ -24,10 +26,12 @@ from tests.backend.arrays import (
     make_engine,
     make_lab,
 )
+from tests.backend.moves import make_migration
 
 VOLUME, OTHER = LdName('LX', 'V' * 21), LdName('LX', 'W' * 21)
 SNAPSHOT = LdName('LX', 'S' * 21)
 DATA = b'what the user wrote'
+MOVED_TO = 2
 
 ONCE = (
     (Action.BUSY, {}),
@@ -75,6 +79,19 @@ def snapshot(lab: Lab) -> None:
     lab.snapshots.create_snapshot(VOLUME, SNAPSHOT)
 
 
+def create_limited(lab: Lab) -> None:
+    with IoControl(lab.client, lab.inventory).on_new(
+            VOLUME, IoLimits(3000, 200), lab.snapshots.delete_volume):
+        lab.volumes.create(VOLUME, 2, [POOL])
+
+
+def interrupted_migration(lab: Lab) -> None:
+    volume(lab)
+    lab.volumes.create(migrating(VOLUME), 2, [MOVED_TO])
+    lab.client.rc_pair(VOLUME.label, migrating(VOLUME).label)
+    lab.volumes.create(parked(VOLUME), 2, [POOL])
+
+
 OPERATIONS = (
     Operation('create', nothing,
               lambda lab: lab.volumes.create(VOLUME, 2, [POOL])),
@@ -105,6 +122,12 @@ OPERATIONS = (
     Operation('clone', volume,
               lambda lab: lab.snapshots.clone(VOLUME, 2, OTHER, 3,
                                               [POOL])),
+    Operation('create with limits', nothing, create_limited),
+    Operation('migrate', volume, lambda lab: make_migration(lab).move(
+        VOLUME, [MOVED_TO], IoLimits(3000, 200))),
+    Operation('clear after a migration', interrupted_migration,
+              lambda lab: make_migration(lab).clear(VOLUME),
+              removes=True),
 )
 
 
