@@ -43,6 +43,8 @@ class Server:
         self.interactive = False
         self.hold_logins = False
         self.hold_exec = False
+        self.hold_channels = False
+        self.held_channels = 0
         self.drop_logins = False
         self.gate = threading.Event()
         self.logins: list[tuple[str, str, bool]] = []
@@ -188,7 +190,9 @@ class _Interface(paramiko.ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         server = self._server
-        if self._transport in server.stuck:
+        if server.hold_channels or self._transport in server.stuck:
+            with server.note():
+                server.held_channels += 1
             server.gate.wait(WAIT_SECONDS)
         with server.note():
             if len(self._channels) >= server.max_channels:

@@ -8,6 +8,8 @@ import errno
 import logging
 import os
 import socket
+import tempfile
+import threading
 
 import paramiko
 import pytest
@@ -120,12 +122,17 @@ def test_ipv6(connect, hosts, host):
     b'', b'HTTP/1.0 400 Bad Request\r\n\r\n', b'\x00\xff' * 500,
     b'SSH-1.5-old\r\n', b'SSH-2.0-x\r\n' + b'\x00garbage\xff' * 50,
     b'SSH-2.0-x\r\n'])
-def test_something_else_than_an_ssh_server(connect, answer, tmp_path):
+def test_something_else_than_an_ssh_server(connect, server, answer):
+    before = threading.enumerate()
     with RawServer(answer) as other:
         message = refusal(connect(port=other.port),
                           permanent=b'SSH-1.5' in answer)
     assert '127.0.0.1' in message
     assert support.PASSWORD.encode() not in other.received
+    # Paramiko's timer of the negotiation would run on for a while.
+    server.wait_until(lambda: not any(
+        isinstance(thread, threading.Timer) and thread not in before
+        for thread in threading.enumerate()))
 
 
 def test_server_that_says_nothing(connect, clock, threads):
@@ -288,11 +295,12 @@ def test_no_agent_and_no_keys_of_the_home_directory(
     support.write_key(tmp_path / '.ssh' / 'id_ed25519', 'ed25519')
     server.public_keys = (support.key('ed25519'),)
     monkeypatch.setenv('HOME', str(tmp_path))
-    with socket.socket(socket.AF_UNIX) as agent:
-        agent.bind(str(tmp_path / 'agent'))
+    with (socket.socket(socket.AF_UNIX) as agent,
+          tempfile.TemporaryDirectory() as directory):  # its name is short
+        agent.bind(f'{directory}/agent')
         agent.listen()
         agent.settimeout(0)
-        monkeypatch.setenv('SSH_AUTH_SOCK', str(tmp_path / 'agent'))
+        monkeypatch.setenv('SSH_AUTH_SOCK', f'{directory}/agent')
         refusal(connect(password='another'), permanent=True)
         with pytest.raises(BlockingIOError):
             agent.accept()

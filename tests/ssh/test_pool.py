@@ -55,6 +55,24 @@ def test_no_more_connections_than_needed(connect, server, threads):
     support.results(futures)
 
 
+def test_a_second_connection_is_left_alone_when_one_is_enough(
+        connect, server, threads):
+    """So that it can end when it is idle."""
+    transport = connect()
+    futures = start(threads, transport, [f'wait {n}' for n in range(5)])
+    server.wait_until(lambda: server.running == 5)
+    server.gate.set()
+    support.results(futures)
+    server.gate.clear()
+    server.channels.clear()
+    futures = start(threads, transport, [f'wait {n}' for n in range(4)])
+    server.wait_until(lambda: server.running == 4)
+    assert len({channel.get_transport()
+                for channel in server.channels.values()}) == 1
+    server.gate.set()
+    support.results(futures)
+
+
 def test_never_more_than_the_settings_allow(connect, server, threads):
     """L11: a burst at the start built several pools."""
     transport = connect(max_sessions=3, channels_per_session=2)
@@ -213,13 +231,18 @@ def test_dead_connection_is_replaced(connect, server):
     assert len(support.pool_of(transport)._sessions) == 1
 
 
-def test_restarted_array(connect, server, threads):
+@pytest.mark.parametrize('noticed', [True, False])
+def test_restarted_array(connect, server, threads, noticed):
     transport = connect(channels_per_session=1)
     futures = start(threads, transport, ['wait'] * 4)
     server.wait_until(lambda: server.running == 4)
     server.gate.set()
     support.results(futures)
+    sessions = list(support.pool_of(transport)._sessions)
     server.drop_all()
+    if noticed:
+        server.wait_until(lambda: not any(
+            session.transport.is_active() for session in sessions))
     futures = start(threads, transport, [f'echo {n}' for n in range(16)])
     assert all(result.status == 0 for result in support.results(futures))
 

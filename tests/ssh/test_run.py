@@ -21,6 +21,13 @@ def unknown(transport, command: str) -> str:
     return str(caught.value)
 
 
+def wait_for_end_of_streams(server, transport, done) -> None:
+    """Wait until nothing but the status is missing."""
+    session = support.pool_of(transport)._sessions[0].transport
+    server.wait_until(lambda: done.done() or any(
+        channel.eof_received for channel in session._channels.values()))
+
+
 # -- whole answers ----------------------------------------------------------
 
 @pytest.mark.parametrize('status', [0, 1, 255, 2 ** 32 - 1])
@@ -68,6 +75,7 @@ def test_status_that_comes_after_the_streams(connect, server, threads):
     transport = connect()
     done = threads.start(transport.run, 'late_status', 20)
     server.wait_until(lambda: server.running == 1)
+    wait_for_end_of_streams(server, transport, done)
     server.gate.set()
     result = done.result(20)
     assert (result.stdout, result.status) == (b'early', 7)
@@ -87,6 +95,7 @@ def test_waiting_for_the_status_costs_nothing(connect, server, threads,
     transport = connect()
     done = threads.start(transport.run, 'late_status', 20)
     server.wait_until(lambda: server.running == 1)
+    wait_for_end_of_streams(server, transport, done)
     server.gate.set()
     done.result(20)
     assert len(waits) < 10
@@ -142,6 +151,8 @@ def test_no_answer_before_the_deadline(connect, server, clock, threads,
     transport = connect()
     done = threads.start(transport.run, command, 300)
     server.wait_until(lambda: server.running == 1)
+    if command == 'late_status':
+        wait_for_end_of_streams(server, transport, done)
     clock.advance(301)
     error = support.error_of(done)
     assert isinstance(error, errors.OutcomeUnknown)
@@ -180,6 +191,18 @@ def test_no_time_left_to_send(connect, server):
     with pytest.raises(errors.ConnectFailed) as caught:
         connect().run('echo x', 0)
     assert not caught.value.permanent
+    assert server.commands == []
+
+
+def test_time_is_over_when_the_channel_is_there(connect, server, clock,
+                                               threads):
+    """Nothing was sent yet, and nothing is any more."""
+    server.hold_channels = True
+    done = threads.start(connect().run, 'echo x', 100)
+    server.wait_until(lambda: server.held_channels == 1)
+    clock.advance(101)
+    server.gate.set()
+    assert isinstance(support.error_of(done), errors.ConnectFailed)
     assert server.commands == []
 
 
