@@ -7,7 +7,6 @@ stats, so they say which array it is on and which pools it may use.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 import dataclasses
 import ipaddress
 import re
@@ -65,13 +64,6 @@ class Location:
         """
         return ((_plain(self.address), self.port, self.platform)
                 == (_plain(other.address), other.port, other.platform))
-
-    def has_pool(self, number: int) -> bool:
-        return not self.pools or number in self.pools
-
-    def of_pools(self, pools: Collection[int]) -> Location:
-        """Return some pools of this location."""
-        return dataclasses.replace(self, pools=tuple(pools))
 
 
 def _plain(address: str) -> str:
