@@ -11,9 +11,10 @@ import dataclasses
 import enum
 import threading
 
-from cinder_nec import errors, retry
+from cinder_nec import retry
 from cinder_nec.backend.access.base import AccessProtocol
 from cinder_nec.backend.access.connector import AccessOptions
+from cinder_nec.backend.access.fc import FabricLookup, FcAccess
 from cinder_nec.backend.access.iscsi import IscsiAccess
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.base import CopyMethod
@@ -81,9 +82,10 @@ _arrays_lock = threading.Lock()
 
 
 def build(config: BackendConfig, protocol: Protocol,
-          method: Method) -> Backend:
+          method: Method, fabric: FabricLookup | None = None) -> Backend:
     """Put a back end together; nothing is sent to the array yet.
 
+    :param fabric: what looks fabrics up, where Cinder manages FC zones
     :raises errors.ConfigError: the key file cannot be used
     """
     clock = retry.SystemClock()
@@ -95,7 +97,7 @@ def build(config: BackendConfig, protocol: Protocol,
     return Backend(
         config=config, array=array, volumes=volumes,
         copying=_copy_method(config, array, volumes, pairs, clock, method),
-        access=_access(config, array, volumes, protocol),
+        access=_access(config, array, volumes, protocol, fabric),
         stats=Stats(array.inventory, config.pools,
                     actual_capacity=config.actual_capacity,
                     max_ld_count=config.max_ld_count),
@@ -117,7 +119,8 @@ def _copy_method(config: BackendConfig, array: Array, volumes: Volumes,
 
 
 def _access(config: BackendConfig, array: Array, volumes: Volumes,
-            protocol: Protocol) -> AccessProtocol:
+            protocol: Protocol,
+            fabric: FabricLookup | None) -> AccessProtocol:
     options = AccessOptions(
         ld_set=config.ld_set, controller_ld_set=config.controller_ld_set,
         controller_hosts=config.controller_hosts,
@@ -126,8 +129,8 @@ def _access(config: BackendConfig, array: Array, volumes: Volumes,
     if protocol is Protocol.ISCSI:
         return IscsiAccess(array.client, array.inventory, volumes,
                            array.claims, options)
-    raise errors.ConfigError('volume_driver',
-                             f'There is no {protocol.value} access yet.')
+    return FcAccess(array.client, array.inventory, volumes, array.claims,
+                    options, fabric)
 
 
 def _array(config: BackendConfig, clock: retry.Clock) -> Array:

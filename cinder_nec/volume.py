@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from cinder import exception, interface
+from cinder import coordination, exception, interface
 from cinder.common import constants
 from cinder.volume import driver
 from cinder.volume.drivers.san import san
+from cinder.zonemanager import utils as fczm_utils
 from oslo_log import log as logging
 
 from cinder_nec import __version__, assembly, config, errors, naming, opts
@@ -67,10 +68,13 @@ class MStorageDriver(driver.VolumeDriver):
             self._backend = assembly.build(
                 config.load(self.configuration, self._driver_name,
                             self.host or ''),
-                self.PROTOCOL, self.METHOD)
+                self.PROTOCOL, self.METHOD, self._fabric_lookup())
         except errors.NecError as error:
             LOG.error('%s', error)
             raise to_cinder(error) from error
+
+    def _fabric_lookup(self):
+        """Return what Cinder knows of fabrics, if it manages zones."""
 
     def check_for_setup_error(self):
         """Log in, read the array, find the pools (manual appendix F)."""
@@ -198,7 +202,8 @@ class MStorageDriver(driver.VolumeDriver):
                        f'Initialize {protocol} Connection',
                        self._of_connection(volume, connector)):
             info = self.backend.access.attach(
-                self._ld_name(volume), Connector.parse(connector))
+                self._ld_name(volume), Connector.parse(connector),
+                self._connected)
         info['data']['volume_id'] = volume.id
         return info
 
@@ -206,6 +211,7 @@ class MStorageDriver(driver.VolumeDriver):
         """Take the LD out of the host's LD Set.
 
         Without a connector (forced detach) it is taken out of all.
+        Returns what ended, in the form of initialize_connection's answer.
         """
         protocol = self.PROTOCOL.value
         with reporting(f'Terminated {protocol} Connection',
@@ -213,19 +219,26 @@ class MStorageDriver(driver.VolumeDriver):
                        self._of_connection(volume, connector)):
             name = self._ld_name(volume)
             if not connector:
-                self.backend.access.detach_all(name)
-                return
-            self.backend.access.detach(name, Connector.parse(connector),
-                                       self._others(volume, connector))
+                return self._ended(self.backend.access.detach_all(name))
+            host = Connector.parse(connector)
+            return self._ended(
+                self.backend.access.detach(name, host,
+                                           self._others(volume, host)),
+                host)
 
-    @staticmethod
-    def _others(volume, connector) -> list[Connector]:
+    def _connected(self, info):
+        """Nothing: what fails here makes the attach fail."""
+
+    def _ended(self, ld_sets, host=None):
+        return self.backend.access.ended(ld_sets, host)
+
+    @classmethod
+    def _others(cls, volume, ending: Connector) -> list[Connector]:
         """Return the hosts of the volume's other attachments.
 
         The attachment that ends is in Cinder's list still: one that has
         the same connector is left out, a second one stays.
         """
-        ending = Connector.parse(connector)
         others = []
         for attachment in volume.volume_attachment or ():
             try:
@@ -233,11 +246,10 @@ class MStorageDriver(driver.VolumeDriver):
             except errors.InvalidConnector:
                 LOG.warning('Attachment %s has a connector that cannot be '
                             'used; it is passed by.', attachment.id)
-        for other in others:
-            if (other.initiator, other.wwpns, other.host) == (
-                    ending.initiator, ending.wwpns, ending.host):
-                others.remove(other)
-                break
+        same = [o for o in others if o == ending] or [
+            o for o in others if o.is_host_of(ending, cls.PROTOCOL)]
+        if same:
+            others.remove(same[0])
         return [o for o in others if o.initiator or o.wwpns]
 
     @staticmethod
@@ -400,6 +412,38 @@ def _is_forced(snapshot) -> bool:
     return str(wanted).strip().lower() == 'true'
 
 
+class MStorageFibreChannel(MStorageDriver):
+    """What the Fibre Channel drivers have in addition: zones.
+
+    A host's zones stay while it has a LUN.  So that a zone is not removed
+    for the last one while another one is attached, looking for LUNs and
+    changing zones is one step to all services on a node: the attach maps
+    first and makes zones then, the detach unmaps first.
+    """
+
+    PROTOCOL = Protocol.FC
+
+    def _fabric_lookup(self):
+        self._lookup = fczm_utils.create_lookup_service()
+        return self._lookup
+
+    def _connected(self, info):
+        with self._zoning():
+            fczm_utils.add_fc_zone(info)
+
+    def _ended(self, ld_sets, host=None):
+        with self._zoning():
+            info = super()._ended(ld_sets, host)
+            fczm_utils.remove_fc_zone(info)
+        return info
+
+    def _zoning(self):
+        if self._lookup is None:
+            return contextlib.nullcontext()
+        return coordination.COORDINATOR.get_lock(
+            f'nec-zones-{self.backend.config.address}')
+
+
 @interface.volumedriver
 class MStorageISCSIDriver(MStorageDriver):
     """NEC Storage M-series iSCSI driver, snapshot method.
@@ -416,6 +460,20 @@ class MStorageISCSIDriver(MStorageDriver):
 
 
 @interface.volumedriver
+class MStorageFCDriver(MStorageFibreChannel):
+    """NEC Storage M-series Fibre Channel driver, snapshot method.
+
+    .. code-block:: none
+
+      Version history:
+
+        2.0.0 - A new driver.
+    """
+
+    METHOD = assembly.Method.SNAPSHOT
+
+
+@interface.volumedriver
 class MStorageDDRISCSIDriver(MStorageDriver):
     """NEC Storage M-series iSCSI driver, data replication method.
 
@@ -427,4 +485,18 @@ class MStorageDDRISCSIDriver(MStorageDriver):
     """
 
     PROTOCOL = Protocol.ISCSI
+    METHOD = assembly.Method.REPLICATION
+
+
+@interface.volumedriver
+class MStorageDDRFCDriver(MStorageFibreChannel):
+    """NEC Storage M-series Fibre Channel driver, data replication method.
+
+    .. code-block:: none
+
+      Version history:
+
+        2.0.0 - A new driver.
+    """
+
     METHOD = assembly.Method.REPLICATION

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choices, as pure functions: which pool, which portals in which order."""
+"""Choices, as pure functions: which pool, which ports in which order."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+import re
 
 from cinder_nec import errors
 from cinder_nec.model import (
@@ -15,7 +16,10 @@ from cinder_nec.model import (
     Pool,
     Portal,
     Protocol,
+    Wwpn,
 )
+
+_PORT_PATH = re.compile(r'([0-9A-Fa-f]{1,4})-([0-9A-Fa-f]{1,4})h?\s*\(')
 
 
 def usable_pools(config: ArrayConfig,
@@ -82,6 +86,42 @@ def iscsi_portals(config: ArrayConfig, ld_set: LdSet, pool: int, ldn: int,
         chosen.extend(portals[:per_controller] if per_controller
                       else portals)
     return tuple(chosen)
+
+
+def fc_ports(config: ArrayConfig, ld_set: LdSet) -> tuple[Wwpn, ...]:
+    """Return the array's ports that an LD Set is seen through.
+
+    All FC ports, or those that the LD Set lists.
+    """
+    return tuple(p.wwpn for p in _fc_ports(config, ld_set) if p.wwpn)
+
+
+def fc_targets(config: ArrayConfig, ld_set: LdSet,
+               pool: int) -> tuple[Wwpn, ...]:
+    """Return the ports a host should use, the best ones first.
+
+    A link that is not known counts as up.  If none is up, all, so that a
+    host finds the LD as soon as one recovers.  First those of the
+    controller that owns the LD (see :func:`iscsi_portals`).
+    """
+    ports = _fc_ports(config, ld_set)
+    ports = [p for p in ports if p.link is not LinkState.DOWN] or ports
+    ports.sort(key=lambda p: _controller(p) != pool % 2)
+    return tuple(p.wwpn for p in ports if p.wwpn)
+
+
+def _fc_ports(config: ArrayConfig, ld_set: LdSet) -> list[HostPort]:
+    listed = {_port_of(path) for path in ld_set.port_paths}
+    return [p for p in sorted(config.host_ports,
+                              key=lambda p: (p.director, p.number))
+            if p.protocol is Protocol.FC
+            and (not listed or (p.director, p.number) in listed)]
+
+
+def _port_of(path: str) -> tuple[int, int] | None:
+    """Read a path such as ``00-01(HD0-P1)``: director and port."""
+    found = _PORT_PATH.match(path)
+    return found and (int(found[1], 16), int(found[2], 16))
 
 
 def _controller(port: HostPort | None) -> int:

@@ -56,11 +56,25 @@ class Reservations:
             if before is None:
                 self._refill(config)
                 return
+            self._note_released_luns(before, config)
             freed = (before.logical_disks.keys()
                      - config.logical_disks.keys())
             for ldn in freed - self._known:
                 self._free.append(ldn)
                 self._known.add(ldn)
+
+    def _note_released_luns(self, before: ArrayConfig,
+                            config: ArrayConfig) -> None:
+        """Rest the LUNs that are free now, whoever released them."""
+        if before.ld_sets is config.ld_sets:
+            return
+        now = self._clock.now()
+        for name, old in before.ld_sets.items():
+            new = config.ld_sets.get(name)
+            if new is old:
+                continue
+            for lun in old.luns() - (new.luns() if new else frozenset()):
+                self._released_luns[(name, lun)] = now
 
     def _refill(self, config: ArrayConfig) -> None:
         free = list(config.free_ldns())

@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any
 
 from cinder_nec import errors
-from cinder_nec.model import InitiatorName, LdSetName, Wwpn
+from cinder_nec.model import InitiatorName, LdSetName, Protocol, Wwpn
 
 _MAX_WWPNS = 64
 # Cinder's own client sends words.
@@ -40,6 +40,16 @@ class Connector:
                    _wwpns(raw.get('wwpns')),
                    str(raw.get('host') or '')[:255],
                    str(raw.get('multipath')).lower() in _YES)
+
+    def is_host_of(self, other: Connector, protocol: Protocol) -> bool:
+        """Tell whether both are one host to the array.
+
+        A host may have got or lost an HBA meanwhile.
+        """
+        if protocol is Protocol.FC:
+            return not set(self.wwpns).isdisjoint(other.wwpns)
+        return (self.initiator is not None
+                and self.initiator == other.initiator)
 
 
 def _initiator(value: object) -> InitiatorName | None:
