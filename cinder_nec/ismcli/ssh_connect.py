@@ -229,7 +229,7 @@ class Connector:
                 try:
                     method()
                 except paramiko.AuthenticationException as error:
-                    if _is_lost(error):
+                    if _is_lost(error, transport):
                         raise
             if transport.is_authenticated():
                 return
@@ -316,10 +316,12 @@ def _prefer(transport: paramiko.Transport, known: list[str]) -> None:
                                key=lambda name: not is_known(name))
 
 
-def _is_lost(error: paramiko.AuthenticationException) -> bool:
+def _is_lost(error: paramiko.AuthenticationException,
+             transport: paramiko.Transport) -> bool:
     """Tell a lost connection from a refusal; paramiko has no class for it."""
     text = str(error).lower()
-    return 'timeout' in text or 'saw eof' in text
+    return ('timeout' in text or 'saw eof' in text
+            or text == 'authentication failed.' and not transport.is_active())
 
 
 def _reason(error: BaseException) -> str:

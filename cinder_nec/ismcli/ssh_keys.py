@@ -53,14 +53,17 @@ def load_key_file(path: str) -> paramiko.PKey:
             key: object = serialization.load_ssh_private_key(data, None)
         else:
             key = serialization.load_pem_private_key(data, None)
-    except TypeError:
-        raise errors.ConfigError(
-            _KEY_OPTION,
-            f'The secret key file `{path}` specified for '
-            f'`{_KEY_OPTION}` is encrypted.',
-            'Specify a secret key without a passphrase; '
-            '`ssh-keygen -p -f FILE` removes it from a copy.') from None
-    except (ValueError, crypto_exceptions.UnsupportedAlgorithm):
+    except (TypeError, ValueError,
+            crypto_exceptions.UnsupportedAlgorithm) as error:
+        # A TypeError says that a password is missing, as does a ValueError
+        # of older versions for OpenSSH's format.
+        if isinstance(error, TypeError) or 'is password-prot' in str(error):
+            raise errors.ConfigError(
+                _KEY_OPTION,
+                f'The secret key file `{path}` specified for '
+                f'`{_KEY_OPTION}` is encrypted.',
+                'Specify a secret key without a passphrase; '
+                '`ssh-keygen -p -f FILE` removes it from a copy.') from None
         raise _not_a_key(path, data) from None
     return _as_paramiko(key, path)
 
