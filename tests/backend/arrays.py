@@ -8,6 +8,7 @@ copies end while the driver waits for them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 from pathlib import Path
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 
 from cinder_nec import errors
 from cinder_nec.backend.access.base import AccessOptions, Connector
+from cinder_nec.backend.access.fc import FabricLookup, FcAccess
 from cinder_nec.backend.access.iscsi import IscsiAccess
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.base import CopyMethod
@@ -95,6 +97,7 @@ class Lab:
     volumes: Volumes
     snapshots: CopyMethod
     access: IscsiAccess
+    fc: FcAccess
 
     # -- what was sent -------------------------------------------------
 
@@ -177,7 +180,8 @@ def make_engine(directory: Path, config: str = 'default',
 def make_lab(engine: Engine, *, options: AccessOptions | None = None,
              backup_pools: tuple[int, ...] = (BACKUP_POOL,),
              ldn_start: int = 100, replication: bool = False,
-             within_seconds: float = 24 * 3600.0) -> Lab:
+             within_seconds: float = 24 * 3600.0,
+             fabric: FabricLookup | None = None) -> Lab:
     """Return a service of its own on an array."""
     clock = engine.array.clock
     assert isinstance(clock, Time)
@@ -193,12 +197,24 @@ def make_lab(engine: Engine, *, options: AccessOptions | None = None,
     if replication:
         snapshots = ReplicationMethod(client, inventory, volumes, pairs,
                                       backup_pools, claims=claims)
-    access = IscsiAccess(client, inventory, volumes, claims,
-                         options or AccessOptions())
-    return Lab(engine, clock, client, inventory, volumes, snapshots, access)
+    options = options or AccessOptions()
+    access = IscsiAccess(client, inventory, volumes, claims, options)
+    fc = FcAccess(client, inventory, volumes, claims, options, fabric)
+    return Lab(engine, clock, client, inventory, volumes, snapshots, access,
+               fc)
 
 
 def host(number: int = 1, *, multipath: bool = False) -> Connector:
     return Connector.parse({
         'initiator': f'iqn.1994-05.com.redhat:host{number:04d}',
         'host': f'host{number}', 'multipath': multipath})
+
+
+def fc_host(number: int = 1, ports: Sequence[int] = (0, 1)) -> Connector:
+    return Connector.parse({
+        'wwpns': [wwpn(number, port) for port in ports],
+        'host': f'host{number}'})
+
+
+def wwpn(number: int = 1, port: int = 0) -> str:
+    return f'10000090faa0{number:02x}{port:02x}'
