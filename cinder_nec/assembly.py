@@ -18,12 +18,18 @@ from cinder_nec.backend.access.fc import FabricLookup, FcAccess
 from cinder_nec.backend.access.iscsi import IscsiAccess
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.base import CopyMethod
+from cinder_nec.backend.copying.origins import (
+    GenerationOrigins,
+    Origins,
+    ReplicaOrigins,
+)
 from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.copying.replication import ReplicationMethod
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.io_control import IoControl
 from cinder_nec.backend.location import Location
+from cinder_nec.backend.manage import Management
 from cinder_nec.backend.migration import Migration
 from cinder_nec.backend.selftest import check_backend
 from cinder_nec.backend.stats import Stats
@@ -64,6 +70,7 @@ class Backend:
     stats: Stats
     io_control: IoControl
     migration: Migration
+    manage: Management
 
     @property
     def location(self) -> Location:
@@ -103,7 +110,17 @@ def build(config: BackendConfig, protocol: Protocol,
                     max_ld_count=config.max_ld_count),
         io_control=io_control,
         migration=Migration(array.client, array.inventory, volumes, pairs,
-                            io_control, clock, config.copy_within_seconds))
+                            io_control, clock, config.copy_within_seconds),
+        manage=Management(array.inventory, volumes,
+                          _origins(config, array, pairs, method),
+                          config.pools, config.backup_pools))
+
+
+def _origins(config: BackendConfig, array: Array, pairs: PairCopy,
+             method: Method) -> Origins:
+    if method is Method.SNAPSHOT:
+        return GenerationOrigins(array.client, array.inventory)
+    return ReplicaOrigins(pairs, array.inventory, config.backup_pools)
 
 
 def _copy_method(config: BackendConfig, array: Array, volumes: Volumes,

@@ -153,6 +153,10 @@ class PairLimit(StateError):
     """The volume has the greatest number of pairs or generations."""
 
 
+class WrongPool(StateError):
+    """An LD is in a pool that is not one of the back end's."""
+
+
 class NoCapacity(StateError):
     """No pool, LD number or LUN is free for the request."""
 

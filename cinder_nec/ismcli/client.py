@@ -220,7 +220,20 @@ class IsmClient:
         return status_text.parse_snapshot(
             result.stdout.decode('utf-8', 'replace'), bv, sv)
 
+    def sc_query_by_sv(self, sv: str) -> SnapStatus:
+        """Return the state of a generation, and whose it is."""
+        text = self._run(commands.sc_query_by_sv(sv)).stdout.decode(
+            'utf-8', 'replace')
+        return status_text.parse_snapshot(text, status_text.bv_of(text), sv)
+
+    def sc_query_of_bv(self, bv: str) -> tuple[SnapStatus, ...]:
+        """Return all generations of a BV."""
+        result = self._run(commands.sc_query_of_bv(bv))
+        return status_text.parse_snapshots(
+            result.stdout.decode('utf-8', 'replace'))
+
     def lvbind(self, bv: LdName, lvn: int, lv: str) -> None:
+        """:raises errors.LdnInUse: the number is taken"""
         self._run(commands.lvbind(bv, lvn, lv))
 
     def lvunbind(self, name: LdName) -> None:

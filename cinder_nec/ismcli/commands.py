@@ -274,6 +274,11 @@ def sc_query_by_sv(sv: str) -> Command:
     return _read(f'iSMsc_query -sv {_label(sv)} -svflg ld -summary')
 
 
+def sc_query_of_bv(bv: str) -> Command:
+    """All generations of a BV."""
+    return _read(f'iSMsc_query -bv {_label(bv)} -bvflg ld -detail')
+
+
 def lvbind(bv: LdName, lvn: int, lv: str) -> Command:
     return _change(f'iSMcfg lvbind -bvname {_ld(bv)} '
                    f'-lvn {_number(lvn, "LD number")} '
