@@ -7,10 +7,12 @@ on what the standard library's ``threading`` offers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import contextlib
 import logging
 import os
 import threading
+from typing import Any
 
 import paramiko
 from paramiko.common import cMSG_CHANNEL_REQUEST
@@ -171,6 +173,9 @@ class _Exchange:
                  command_line: str, deadline: Deadline) -> None:
         self._settings = settings
         self._channel = channel
+        transport: Any = channel.get_transport()
+        self._send: Callable[[paramiko.Message], None] = (
+            transport._send_user_message)
         self._command_line = command_line
         self._deadline = deadline
         self._received_bytes = 0
@@ -211,8 +216,7 @@ class _Exchange:
         message.add_string(command)
         channel.event.clear()
         channel.event_ready = False
-        channel.get_transport()._send_user_message(  # type: ignore[attr-defined]
-            message)
+        self._send(message)
 
     def _read(self) -> tuple[bytes, bytes]:
         """Return both streams to their ends.

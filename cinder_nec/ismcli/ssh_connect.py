@@ -142,9 +142,9 @@ class Connector:
         with contextlib.ExitStack() as undo:
             sock = self._tcp_connect(deadline)
             undo.callback(sock.close)
+            like_a_socket: Any = _CooperativeSocket(sock, self._clock)
             transport = paramiko.Transport(
-                _CooperativeSocket(sock, self._clock),  # type: ignore[arg-type]
-                default_window_size=_WINDOW_BYTES,
+                like_a_socket, default_window_size=_WINDOW_BYTES,
                 default_max_packet_size=_PACKET_BYTES)
             undo.callback(end, transport)
             transport.set_log_channel(_PARAMIKO_LOG.name)
