@@ -59,6 +59,7 @@ class BackendConfig:
     portals_per_controller: int
     max_ld_count: int | None
     actual_capacity: bool
+    report_pools: bool
     copy_within_seconds: float
     disk_array_name: str
 
@@ -188,6 +189,7 @@ def load(configuration: Any, driver_name: str, host: str) -> BackendConfig:
         portals_per_controller=_portals_per_controller(section),
         max_ld_count=_max_ld_count(section),
         actual_capacity=section.get('nec_actual_free_capacity'),
+        report_pools=section.get('nec_report_pools'),
         copy_within_seconds=float(
             section.get('nec_unpairthread_timeout')
             * _COPY_SECONDS_PER_UNIT),

@@ -108,6 +108,11 @@ nec_opts: list[Any] = [
     _BoolOpt('nec_actual_free_capacity', default=False,
              help='Of virtual capacity pools, report the actual instead '
                   'of the virtual capacity.'),
+    _BoolOpt('nec_report_pools', default=False,
+             help='Report each pool of nec_pools to the scheduler, as '
+                  'pool0, pool1 and so on, instead of the roomiest one '
+                  'under the name of the back end. Volumes that were made '
+                  'before it was switched on keep working.'),
     _IntOpt('nec_unpairthread_timeout', default=3600, min=1,
             help='How long one copy may take, in units of 24 seconds: '
                  '3600 for 24 hours.'),

@@ -12,7 +12,6 @@ import contextlib
 from typing import Any
 
 from cinder import coordination, exception, interface
-from cinder.common import constants
 from cinder.volume import driver
 from cinder.volume.drivers.san import san
 from cinder.zonemanager import utils as fczm_utils
@@ -25,6 +24,7 @@ from cinder_nec.model import LdName, Protocol
 from cinder_nec.translate import reporting, to_cinder
 from cinder_nec.volume_manage import ManageMixin
 from cinder_nec.volume_move import MoveMixin
+from cinder_nec.volume_stats import StatsMixin
 
 LOG = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ _COMMON_OPTIONS = ('ssh_conn_timeout', 'ssh_max_pool_conn',
 _FORCE_DELETE = 'force-delete'
 
 
-class MStorageDriver(ManageMixin, MoveMixin, driver.VolumeDriver):
+class MStorageDriver(ManageMixin, MoveMixin, StatsMixin,
+                     driver.VolumeDriver):
     """What the four drivers share.
 
     The classes differ in how hosts reach a volume (``PROTOCOL``) and in
@@ -110,7 +111,7 @@ class MStorageDriver(ManageMixin, MoveMixin, driver.VolumeDriver):
                        ), self._limited(volume):
             self.backend.volumes.create(
                 self._ld_name(volume), volume.size,
-                self.backend.config.pools)
+                self._pools_for(volume))
 
     def delete_volume(self, volume):
         """Unbind the LD; one that is gone already is a success."""
@@ -139,7 +140,7 @@ class MStorageDriver(ManageMixin, MoveMixin, driver.VolumeDriver):
             self.backend.copying.clone(
                 self._ld_name(src_vref), src_vref.size,
                 self._ld_name(volume), volume.size,
-                self.backend.config.pools)
+                self._pools_for(volume))
 
     def _limited(self, volume) -> contextlib.AbstractContextManager[None]:
         """Limit the I/O of the LD that a block makes (manual 7.3.5).
@@ -180,7 +181,7 @@ class MStorageDriver(ManageMixin, MoveMixin, driver.VolumeDriver):
                 self._ld_name(snapshot.volume),
                 self._snapshot_name(snapshot), snapshot.volume_size,
                 self._ld_name(volume), volume.size,
-                self.backend.config.pools)
+                self._pools_for(volume))
 
     @staticmethod
     def _of_snapshot(snapshot) -> str:
@@ -266,56 +267,6 @@ class MStorageDriver(ManageMixin, MoveMixin, driver.VolumeDriver):
 
     def remove_export(self, context, volume):
         """Nothing: terminate_connection does it."""
-
-    # -- scheduling ----------------------------------------------------
-
-    def get_pool(self, volume):
-        """Return the name of the one pool that the back end reports."""
-        return self.backend.config.backend_name
-
-    def _update_volume_stats(self):
-        """Collect what the scheduler needs (manual chapter 11)."""
-        if self._backend is None:
-            return
-        stats = {
-            'volume_backend_name': self.backend.config.backend_name,
-            'vendor_name': 'NEC',
-            'driver_version': self.VERSION,
-            'storage_protocol': self._storage_protocol(),
-            'reserved_percentage':
-                self.configuration.safe_get('reserved_percentage') or 0,
-            'max_over_subscription_ratio': self.configuration.safe_get(
-                'max_over_subscription_ratio'),
-            'QoS_support': True,
-            'location_info': str(self.backend.location),
-            'multiattach': True,
-            'online_extend_support': True,
-            'thick_provisioning_support': True,
-        }
-        self._stats = {**stats, **self._figures()}
-
-    def _figures(self) -> dict[str, Any]:
-        try:
-            figures = self.backend.stats.read()
-        except errors.NecError as error:
-            LOG.error('%s: the array cannot be read: %s',
-                      self._driver_name, error)
-            return {'backend_state': 'down', 'total_capacity_gb': 0,
-                    'free_capacity_gb': 0,
-                    'thin_provisioning_support': False}
-        return {
-            'backend_state': 'up',
-            'total_capacity_gb': figures.total_gib,
-            'free_capacity_gb': figures.free_gib,
-            'provisioned_capacity_gb': figures.provisioned_gib,
-            'thin_provisioning_support': figures.is_thin,
-            'total_volumes': figures.total_volumes,
-        }
-
-    def _storage_protocol(self) -> str:
-        if self.PROTOCOL is Protocol.ISCSI:
-            return constants.ISCSI
-        return constants.FC
 
 
 def _is_forced(snapshot) -> bool:

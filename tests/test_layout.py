@@ -20,8 +20,8 @@ SOFT_LINES, HARD_LINES = 450, 500
 HARD_FUNCTION_LINES = 60
 
 BASE = {'errors', 'naming', 'retry', 'model'}
-SEES_CINDER = {'volume', 'volume_manage', 'opts', 'config', 'translate',
-               'backend.qos', 'backend.stats'}
+SEES_CINDER = {'volume', 'volume_manage', 'volume_stats', 'opts',
+               'config', 'translate', 'backend.qos', 'backend.stats'}
 # The places where the parts are put together.
 TOP = {'volume', 'assembly'}
 ONLY_IN = {'lxml': 'ismcli.config_xml', 'paramiko': 'ismcli.ssh',

@@ -15,13 +15,17 @@ FRESH_SECONDS = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
-class BackendStats:
-    """Figures of the pool with the largest free capacity."""
+class PoolStats:
+    """Figures of one pool; sizes in GiB.
 
+    :param ld_count: LDs in it, of Cinder and others
+    """
+
+    number: int
     total_gib: float
     free_gib: float
     provisioned_gib: float
-    total_volumes: int
+    ld_count: int
     is_thin: bool
 
 
@@ -42,8 +46,8 @@ class Stats:
         self._actual_capacity = actual_capacity
         self._max_ld_count = max_ld_count
 
-    def read(self) -> BackendStats:
-        """Return the figures of now.
+    def read(self) -> tuple[PoolStats, ...]:
+        """Return the figures of each pool of the back end, now.
 
         :raises errors.NecError: the array cannot be read
         """
@@ -52,30 +56,45 @@ class Stats:
             config = self._inventory.refresh()
         else:
             config = self._inventory.current()
-        return self._of(config)
-
-    def _of(self, config: ArrayConfig) -> BackendStats:
         pools = placement.usable_pools(config, self._pools)
-        if not pools:
-            return BackendStats(0.0, 0.0, 0.0, 0, False)
-        roomiest = max(pools, key=lambda p: (self._free_bytes(p),
-                                             -p.number))
         counts = config.ld_counts()
-        volumes = sum(counts[pool.number] for pool in pools)
+        is_full = self._is_full(
+            config, sum(counts[pool.number] for pool in pools))
+        provisioned = self._provisioned_bytes(config)
+        return tuple(PoolStats(
+            pool.number, _gib(self._total_bytes(pool)),
+            0.0 if is_full else _gib(self._free_bytes(pool)),
+            _gib(provisioned.get(pool.number, 0)), counts[pool.number],
+            self._actual_capacity and pool.is_thin) for pool in pools)
+
+    def read_roomiest(self) -> PoolStats:
+        """Return the pool with the largest free capacity (11.4).
+
+        ``ld_count`` is that of all pools of the back end.
+
+        :raises errors.NecError: the array cannot be read
+        """
+        pools = self.read()
+        if not pools:
+            return PoolStats(-1, 0.0, 0.0, 0.0, 0, False)
+        roomiest = max(pools, key=lambda p: (p.free_gib, -p.number))
+        return dataclasses.replace(
+            roomiest, ld_count=sum(p.ld_count for p in pools))
+
+    def _is_full(self, config: ArrayConfig, ld_count: int) -> bool:
         limit = config.max_ld_count
         if self._max_ld_count is not None:
             limit = min(limit, self._max_ld_count)
-        free_bytes = self._free_bytes(roomiest)
-        if (volumes >= limit
-                or len(config.logical_disks) >= config.max_ld_count):
-            free_bytes = 0
-        provisioned = sum(ld.capacity_bytes
-                          for ld in config.logical_disks.values()
-                          if ld.pool == roomiest.number)
-        return BackendStats(
-            _gib(self._total_bytes(roomiest)), _gib(free_bytes),
-            _gib(provisioned), volumes,
-            self._actual_capacity and roomiest.is_thin)
+        return (ld_count >= limit
+                or len(config.logical_disks) >= config.max_ld_count)
+
+    @staticmethod
+    def _provisioned_bytes(config: ArrayConfig) -> dict[int, int]:
+        provisioned: dict[int, int] = {}
+        for ld in config.logical_disks.values():
+            provisioned[ld.pool] = (provisioned.get(ld.pool, 0)
+                                    + ld.capacity_bytes)
+        return provisioned
 
     def _total_bytes(self, pool: Pool) -> int:
         if self._actual_capacity and pool.actual_bytes is not None:

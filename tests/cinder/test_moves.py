@@ -39,7 +39,7 @@ def driver_on(lab, pools=(POOL,), address='192.0.2.1'):
     driver._backend = assembly.Backend(
         config=types.SimpleNamespace(
             address=address, port=22, platform='LX', backup_platform='LX',
-            pools=pools, backend_name='Gold'),
+            pools=pools, backend_name='Gold', report_pools=False),
         array=assembly.Array(lab.client, lab.inventory, None, None),
         volumes=lab.volumes, copying=lab.snapshots, access=lab.access,
         stats=None, io_control=IoControl(lab.client, lab.inventory),
