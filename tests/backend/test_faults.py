@@ -29,11 +29,14 @@ from tests.backend.arrays import (
     wwpn,
 )
 from tests.backend.moves import make_migration
+from tests.backend.replication import label
 
 VOLUME, OTHER = LdName('LX', 'V' * 21), LdName('LX', 'W' * 21)
 SNAPSHOT = LdName('LX', 'S' * 21)
 DATA = b'what the user wrote'
+KEPT = tuple(label(number) for number in range(1, 4))
 MOVED_TO = 2
+COPY_RATE = float(1 << 30)
 
 ONCE = (
     (Action.BUSY, {}),
@@ -53,13 +56,15 @@ class Operation:
     """What is done, and on what.
 
     A removal that fails may have gone part of the way: what is left is
-    still Cinder's, and its second try removes the rest.
+    still Cinder's, and its second try removes the rest.  So may what the
+    array cannot take back: an LD does not shrink.
     """
 
     name: str
     prepare: Callable[[Lab], object]
     run: Callable[[Lab], object]
     removes: bool = False
+    replication: bool = False
 
 
 def nothing(_lab: Lab) -> None:
@@ -104,6 +109,28 @@ def interrupted_migration(lab: Lab) -> None:
     lab.volumes.create(migrating(VOLUME), 2, [MOVED_TO])
     lab.client.rc_pair(VOLUME.label, migrating(VOLUME).label)
     lab.volumes.create(parked(VOLUME), 2, [POOL])
+
+
+def kept_rvs(lab: Lab, *names: LdName) -> None:
+    """RVs of deleted snapshots, which keep their differences."""
+    volume(lab)
+    for name in names or (KEPT[0],):
+        lab.snapshots.create_snapshot(VOLUME, name)
+    lab.time.sleep(10_000)
+    for name in names or (KEPT[0],):
+        lab.snapshots.delete_snapshot(VOLUME, name)
+
+
+def unpaired_rv(lab: Lab) -> None:
+    snapshot(lab)
+    lab.time.sleep(10_000)
+    lab.client.rc_unpair(VOLUME.label, SNAPSHOT.label)
+
+
+def with_replication(name: str, prepare: Callable[[Lab], object],
+                     run: Callable[[Lab], object], *,
+                     removes: bool = False) -> Operation:
+    return Operation(name, prepare, run, removes, replication=True)
 
 
 OPERATIONS = (
@@ -151,11 +178,51 @@ OPERATIONS = (
     Operation('clear after a migration', interrupted_migration,
               lambda lab: make_migration(lab).clear(VOLUME),
               removes=True),
+    # -- data replication method; copies take their time
+    with_replication(
+        'RV', volume,
+        lambda lab: lab.snapshots.create_snapshot(VOLUME, SNAPSHOT)),
+    with_replication(
+        'RV reused', kept_rvs,
+        lambda lab: lab.snapshots.create_snapshot(VOLUME, SNAPSHOT)),
+    with_replication(
+        'delete RV', snapshot,
+        lambda lab: lab.snapshots.delete_snapshot(VOLUME, SNAPSHOT),
+        removes=True),
+    with_replication(
+        'force delete RV', snapshot,
+        lambda lab: lab.snapshots.delete_snapshot(VOLUME, SNAPSHOT,
+                                                  force=True),
+        removes=True),
+    with_replication(
+        'delete unpaired RV', unpaired_rv,
+        lambda lab: lab.snapshots.delete_snapshot(VOLUME, SNAPSHOT),
+        removes=True),
+    with_replication(
+        'volume from RV', snapshot,
+        lambda lab: lab.snapshots.volume_from_snapshot(
+            VOLUME, SNAPSHOT, 2, OTHER, 3, [POOL])),
+    with_replication(
+        'clone of an MV', snapshot,
+        lambda lab: lab.snapshots.clone(VOLUME, 2, OTHER, 3, [POOL])),
+    with_replication(
+        'clone, an RV gives way', lambda lab: kept_rvs(lab, *KEPT),
+        lambda lab: lab.snapshots.clone(VOLUME, 2, OTHER, 2, [POOL]),
+        removes=True),
+    with_replication(
+        'extend MV and RV', snapshot,
+        lambda lab: lab.snapshots.extend_volume(VOLUME, 4), removes=True),
+    with_replication(
+        'delete MV with RVs', lambda lab: kept_rvs(lab, *KEPT[:2]),
+        lambda lab: lab.snapshots.delete_volume(VOLUME), removes=True),
 )
 
 
 def prepared(directory, operation: Operation) -> Lab:
-    lab = make_lab(make_engine(directory), backup_pools=(BACKUP_POOL,))
+    copy_rate = COPY_RATE if operation.replication else float('inf')
+    lab = make_lab(make_engine(directory, copy_rate=copy_rate),
+                   backup_pools=(BACKUP_POOL,),
+                   replication=operation.replication)
     lab.inventory.current()
     operation.prepare(lab)
     return lab
@@ -221,8 +288,8 @@ def retry(operation: Operation, lab: Lab, what: str) -> None:
     Cinder does not repeat a copy under the same name; it deletes the new
     volume first.
     """
-    if operation.name in ('clone', 'volume from snapshot'):
+    if operation.name.startswith(('clone', 'volume from')):
         lab.snapshots.delete_volume(OTHER)
-    if operation.name == 'snapshot':
+    if operation.name in ('snapshot', 'RV', 'RV reused'):
         lab.snapshots.delete_snapshot(VOLUME, SNAPSHOT)
     operation.run(lab)

@@ -46,7 +46,7 @@ class PairCopy:
         self._client = client
         self._inventory = inventory
         self._clock = clock
-        self._within_seconds = within_seconds
+        self.within_seconds = within_seconds
 
     # -- looking -------------------------------------------------------
 
@@ -79,11 +79,16 @@ class PairCopy:
 
     def _check_unpaired(self, label: str, role: RplAttribute,
                         refusal: errors.CommandFailed) -> None:
-        """The array refuses to show what is not paired; was it that?"""
-        disks = self._inventory.refresh().logical_disks.values()
-        if any(ld.name.label == label and ld.has(role) for ld in disks):
-            raise refusal
-        LOG.debug('%s is no %s: %s', label, role.value, refusal)
+        """The array refuses to show what is not paired; was it that?
+
+        What is known may be old; where it agrees it is believed.
+        """
+        for read in (self._inventory.current, self._inventory.refresh):
+            if not any(ld.name.label == label and ld.has(role)
+                       for ld in read().logical_disks.values()):
+                LOG.debug('%s is no %s: %s', label, role.value, refusal)
+                return
+        raise refusal
 
     def _state(self, mv: LdName, rv: LdName) -> PairState | None:
         pair = self.pair_of(mv.label, rv.label)
@@ -201,7 +206,7 @@ class PairCopy:
               rv: LdName) -> None:
         retry.poll(question, clock=self._clock,
                    what=f'Copying `{mv}` to `{rv}`',
-                   within_seconds=self._within_seconds)
+                   within_seconds=self.within_seconds)
 
     # -- unpairing -----------------------------------------------------
 

@@ -124,23 +124,11 @@ class Replicas:
 
     def look_whether_mv(self, mv: LdName) -> None:
         """Take note of it after a pair was taken apart; never fails."""
+        self.note(mv, paired=False)
         try:
             self.note(mv, paired=bool(self._pairs.pairs_of_mv(mv.label)))
         except errors.NecError as error:
             LOG.debug('Whether `%s` has RVs is not known: %s', mv, error)
-
-    def reusable(self, mv: LogicalDisk) -> Replica | None:
-        """Return the best RV with differences for the next snapshot."""
-        if not mv.has(RplAttribute.MV):
-            return None
-        candidates = [
-            r for r in self.of(mv.name)
-            if r.keeps_differences and r.pair.state in _REUSABLE
-            and r.ld is not None
-            and r.ld.capacity_bytes == mv.capacity_bytes]
-        return min(candidates, default=None, key=lambda r: (
-            _REUSABLE.index(r.pair.state),
-            _differing_bytes(r.pair, mv.capacity_bytes)))
 
     # -- a place for one more pair -------------------------------------
 
@@ -255,6 +243,20 @@ class Replicas:
                 and ld.attributes == {RplAttribute.IV}
                 and ld.pool in self._backup_pools
                 and naming.find_uuid(ld.name.label) is not None)
+
+
+def find_reusable(mv: LogicalDisk,
+                  replicas: Collection[Replica]
+                  ) -> tuple[LdName, PairStatus] | None:
+    """Return the best RV with differences for the next snapshot."""
+    candidates = [
+        (r.ld.name, r.pair) for r in replicas
+        if r.ld is not None and r.keeps_differences
+        and r.pair.state in _REUSABLE
+        and r.ld.capacity_bytes == mv.capacity_bytes]
+    return min(candidates, default=None, key=lambda c: (
+        _REUSABLE.index(c[1].state),
+        _differing_bytes(c[1], mv.capacity_bytes)))
 
 
 def tracks_differences(pair: PairStatus, capacity_bytes: int) -> bool:

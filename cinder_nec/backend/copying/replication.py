@@ -17,9 +17,11 @@ from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.pairs import COPYING, MAX_PAIRS
 from cinder_nec.backend.copying.replicas import (
     Replica,
+    find_reusable,
     kept_name,
     tracks_differences,
 )
+from cinder_nec.backend.copying.revert import Reversal
 from cinder_nec.backend.undo import Undo
 from cinder_nec.ismcli.commands import CopyRange, RvUse, VolumeAccess
 from cinder_nec.model import (
@@ -92,11 +94,11 @@ class ReplicationMethod(CopyMethod):
 
     def _take(self, mv: LogicalDisk, snapshot: LdName) -> None:
         known = self._inventory.current().find_ld(snapshot)
-        if known is None and self._reuse(mv, snapshot):
-            return
         if known is not None and known.has(RplAttribute.RV):
             self._pairs.bring_to_rest(mv.name, snapshot)
-        else:
+        elif mv.has(RplAttribute.MV):
+            if known is None and self._reuse(mv, snapshot):
+                return
             self._replicas.ensure_place(mv.name, 'snapshot')
         with Undo() as undo:
             self._volumes.create(snapshot, mv.capacity_gib,
@@ -113,15 +115,15 @@ class ReplicationMethod(CopyMethod):
         """Take an RV that keeps differences; False if there is none."""
         with Undo() as undo:
             with self._claims.of(('kept', mv.name)):
-                kept = self._replicas.reusable(mv)
-                if kept is None or kept.ld is None:
+                found = find_reusable(mv, self._replicas.of(mv.name))
+                if found is None:
                     return False
-                old_name = kept.ld.name
+                old_name, pair = found
                 undo.push(f'{snapshot}: iSMcfg nickname -ldname {snapshot} '
                           f'-newname {old_name}',
                           lambda: self._give_back(snapshot, old_name))
                 self._volumes.rename(old_name, snapshot)
-            copy_range = self._range(mv, snapshot, kept.pair)
+            copy_range = self._range(mv, snapshot, pair)
             undo.push(f'the pair of {mv.name} and {snapshot}: '
                       f'iSMrc_separate -mv {mv.name.label} -mvflg ld '
                       f'-rv {snapshot.label} -rvflg ld -rvacc ro '
@@ -257,7 +259,7 @@ class ReplicationMethod(CopyMethod):
             LOG.warning('`%s` has %d GiB, so `%s` gets as much instead of '
                         '%d GiB.', snapshot, size_gib, volume, volume_gib)
         with Undo() as undo:
-            mv = self._resting_mv(rv)
+            mv = self._resting_mv(source, rv)
             self._bind_target(undo, volume, size_gib,
                               max(size_gib, volume_gib), pools)
             if mv is not None:
@@ -271,14 +273,15 @@ class ReplicationMethod(CopyMethod):
             if volume_gib > size_gib:
                 self._volumes.extend(volume, volume_gib)
 
-    def _resting_mv(self, rv: LogicalDisk) -> LdName | None:
+    def _resting_mv(self, source: LdName,
+                    rv: LogicalDisk) -> LdName | None:
         """Return the MV of a snapshot, its copy ended; None if unpaired."""
         if not rv.has(RplAttribute.RV):
             return None
         pair = self._pairs.pair_of_rv(rv.name.label)
         if pair is None:
             return None
-        mv = LdName(rv.name.platform, pair.mv)
+        mv = LdName(source.platform, pair.mv)
         state: PairState | None = pair.state
         if state is PairState.SEPARATING:
             state = self._pairs.bring_to_rest(mv, rv.name)
@@ -316,6 +319,11 @@ class ReplicationMethod(CopyMethod):
         if isinstance(failure, errors.PairLimit):
             LOG.warning('Snapshots of %s that were created meanwhile have '
                         'taken all %d pairs.', mv, MAX_PAIRS)
+
+    def revert(self, source: LdName, snapshot: LdName) -> None:
+        """Copy a snapshot to its volume; see :class:`Reversal`."""
+        Reversal(self._inventory, self._pairs, self._replicas,
+                 self._pair_again).run(source, snapshot)
 
     # -- extend --------------------------------------------------------
 
