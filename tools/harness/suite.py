@@ -19,8 +19,8 @@ from harness import bootstrap, venvs
 from harness.tally import COUNTED
 from harness.venvs import ROOT, Venv
 
-# Need no service: no simulated array, no Cinder.
-FAST_PATHS = ('tests/unit', 'tests/backend', 'tests/tools')
+# Leaves out what starts a simulated array or a Cinder.
+FAST = ('-m', 'not service')
 TYPED = ('cinder_nec', 'tools/allinone', 'tools/harness', 'tools/ismsim')
 # pytest: 5 is "no tests collected", which is no failure of a selection.
 _NOTHING_COLLECTED = 5
@@ -64,8 +64,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         venv = bootstrap.ensure(options.cinder)
         if extra:
-            paths = fast_paths() if options.fast else []
-            return run_pytest(venv, [*extra, *paths]).status
+            fast = FAST if options.fast else ()
+            return run_pytest(venv, [*fast, *extra]).status
         results = run_checks(venv)
         results += run_suite(options, venv)
     except bootstrap.BootstrapError as exc:
@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
 
 def run_checks(venv: Venv) -> list[Result]:
     """ruff and mypy, with their words only when they have something."""
-    typed = [name for name in TYPED if list((ROOT / name).glob('*.py'))]
+    typed = [name for name in TYPED if (ROOT / name).is_dir()]
     return [
         run_check('ruff', [str(venv.path / 'bin' / 'ruff'), 'check', '.']),
         run_check('mypy', [str(venv.python), '-m', 'mypy', *typed]),
@@ -104,7 +104,7 @@ def run_check(title: str, command: list[str]) -> Result:
 def run_suite(options: argparse.Namespace, venv: Venv) -> list[Result]:
     """The pytest runs that the options ask for."""
     if options.fast:
-        return [run_pytest(venv, ['-q', '-m', 'not service', *fast_paths()])]
+        return [run_pytest(venv, ['-q', *FAST])]
     parallel = ['-q', '-n', '2', '--dist', 'loadgroup']
     if options.cinder:
         return [run_pytest(venv, parallel)]
@@ -114,11 +114,6 @@ def run_suite(options: argparse.Namespace, venv: Venv) -> list[Result]:
         results.append(
             run_pytest(oldest, [*parallel, '-m', 'system or oldest']))
     return results
-
-
-def fast_paths() -> list[str]:
-    """The directories of --fast that are there."""
-    return [path for path in FAST_PATHS if (ROOT / path).is_dir()]
 
 
 def run_pytest(venv: Venv, arguments: list[str]) -> Result:

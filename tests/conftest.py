@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+TESTS = Path(__file__).parent
+# Directories whose tests start services.
+SERVICE_DIRECTORIES = ('sim', 'system')
+
+hypothesis.settings.register_profile(
+    'default', deadline=None, derandomize='CI' in os.environ,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile('default')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark by directory, and keep a file's tests in one xdist worker.
+
+    Files start what they need once; spread over workers, their tests
+    would start it several times.
+    """
+    for item in items:
+        directory = item.path.relative_to(TESTS).parts[0]
+        if directory in SERVICE_DIRECTORIES:
+            item.add_marker(pytest.mark.service)
+        if directory == 'system':
+            item.add_marker(pytest.mark.system)
+        if not item.get_closest_marker('xdist_group'):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
