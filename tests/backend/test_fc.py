@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+import dataclasses
 import logging
 
 from os_brick import constants
@@ -194,6 +195,25 @@ def test_a_half_made_ld_set_is_completed(ready):
     ready.fc.attach(VOLUME, fc_host())
     assert mapped(ready, VOLUME).keys() == {HOST_SET}
     assert paths(ready) == {path(1, 0), path(1, 1)}
+
+
+def test_an_ld_set_that_stayed_empty_is_used(ready):
+    ready.fault(Action.REFUSE, prefix='iSMcfg addldsetpath', times=2)
+    with pytest.raises(errors.CommandFailed):
+        ready.fc.attach(VOLUME, fc_host())
+    sets = set(ready.engine.array.store.ldsets)
+    ready.fc.attach(VOLUME, fc_host(ports=(1, 0)))
+    assert set(ready.engine.array.store.ldsets) == sets
+    assert mapped(ready, VOLUME).keys() == {HOST_SET}
+
+
+def test_an_ld_set_of_ports_is_not_taken_for_an_empty_one(ready):
+    ready.operate('ldset_add', ldset={'name': HOST_SET, 'type': 'fc',
+                                      'paths': ['00-00(HD0-P0)']})
+    ready.inventory.refresh()
+    ready.fc.attach(VOLUME, fc_host())
+    assert paths(ready) == {'00-00(HD0-P0)'}
+    assert HOST_SET not in mapped(ready, VOLUME)
 
 
 def test_an_iscsi_ld_set_of_the_same_name_is_not_taken(ready):
@@ -505,6 +525,29 @@ def test_a_shared_ld_set_ends_the_paths_of_all_its_hosts(tmp_path):
     ended = detach(lab, VOLUME, fc_host(1))
     assert {wwpn(1), wwpn(2)} <= ended['data'][
         'initiator_target_map'].keys()
+
+
+def test_paths_stay_that_another_ld_set_needs(tmp_path):
+    lab = array_with(tmp_path,
+                     {'name': 'LX:most', 'paths': [path(1, 1), path(1, 2)]},
+                     {'name': 'LX:few', 'paths': [path(1, 0)]})
+    host = fc_host(ports=(0, 1, 2))
+    lab.fc.attach(OTHER, host)
+    lab.engine.execute(f'iSMcfg addldsetld -ldset LX:few -ldname {VOLUME}')
+    lab.inventory.refresh()
+    ended = detach(lab, VOLUME, host)
+    assert ended['data']['initiator_target_map'].keys() == {wwpn(1, 0)}
+
+
+def test_paths_of_an_hba_that_was_replaced_end_too(ready):
+    ready.fc.attach(VOLUME, fc_host(ports=(0, 1)))
+    ready.engine.array.store.put(dataclasses.replace(
+        ready.engine.array.store.ldsets[HOST_SET],
+        paths=(path(1, 0), path(1, 7))))
+    ready.inventory.refresh()
+    ended = detach(ready, VOLUME, fc_host(ports=(0, 1)))
+    assert ended['data']['initiator_target_map'].keys() == {
+        wwpn(1, port) for port in (0, 1, 7)}
 
 
 def test_only_listed_ports_end(tmp_path):
