@@ -60,6 +60,11 @@ class CopyMethod(abc.ABC):
                              pools: Collection[int]) -> None:
         """Make a volume with the content of a snapshot of ``source``."""
 
+    def revert(self, source: LdName, snapshot: LdName) -> None:
+        """Give ``source`` the content of a snapshot of it back."""
+        raise errors.StateError(
+            f'`{source}` cannot be reverted to a snapshot by this method.')
+
     # -- copies --------------------------------------------------------
 
     def clone(self, source: LdName, source_gib: int, volume: LdName,

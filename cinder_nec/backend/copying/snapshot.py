@@ -200,3 +200,72 @@ class SnapshotMethod(CopyMethod):
                 hint='Was the snapshot reserve area exhausted?')
         self._copy_to_new(snapshot, snapshot_gib, volume, volume_gib,
                           pools, RvUse.COMPLETE)
+
+    def revert(self, source: LdName, snapshot: LdName) -> None:
+        """Give a volume the content of a snapshot back.
+
+        Other generations keep their data.
+
+        Precondition: no host sees the volume, and no LV is linked to the
+        snapshot.  A mapped BV is refused by the array.
+        Re-entry: a restore that runs already is waited for.
+        Undo: nothing to undo; a second try restores again.
+        Crash leaves: the restore, which goes on by itself.
+
+        :raises errors.NotFound: the snapshot is gone
+        :raises errors.InUse: the volume or the snapshot is in use
+        :raises errors.UnexpectedState: the snapshot has no data
+        """
+        status = self._find(source, snapshot)
+        if status is None:
+            raise errors.NotFound(
+                f'Logical Disk `{snapshot}` has unbound already.',
+                'It may have been deleted by other than OpenStack.')
+        if status.linked:
+            raise errors.InUse(
+                f'Snapshot `{snapshot}` of `{source}` is in use.',
+                'Wait for the backup that uses it.')
+        if status.state is SnapState.ACTIVE:
+            self._restore(source, snapshot)
+        elif status.state is not SnapState.RESTORING:
+            raise self._not_reverted(source, snapshot, status.state)
+        retry.poll(lambda: self._is_restored(source, snapshot),
+                   clock=self._clock,
+                   what=f'Reverting `{source}` to `{snapshot}`',
+                   within_seconds=self._pairs.within_seconds)
+
+    def _restore(self, source: LdName, snapshot: LdName) -> None:
+        def started() -> bool:
+            return self._client.sc_query(
+                source.label, snapshot.label).state is SnapState.RESTORING
+
+        try:
+            carry_out(lambda: self._client.sc_restore(source.label,
+                                                      snapshot.label),
+                      happened=started)
+        except errors.CommandFailed as error:
+            config = self._inventory.refresh()
+            sets = config.mapped_to(config.get_ld(source).ldn)
+            if not sets:
+                raise
+            raise errors.InUse(
+                f'`{source}` cannot be reverted to `{snapshot}`: it is in '
+                f'LD Set {", ".join(str(s.name) for s in sets)}. {error}',
+                'Detach the volume from all hosts.') from error
+
+    def _is_restored(self, source: LdName, snapshot: LdName) -> bool:
+        state = self._client.sc_query(source.label, snapshot.label).state
+        if state is SnapState.RESTORING:
+            return False
+        if state is SnapState.ACTIVE:
+            return True
+        raise self._not_reverted(source, snapshot, state)
+
+    @staticmethod
+    def _not_reverted(source: LdName, snapshot: LdName,
+                      state: SnapState) -> errors.UnexpectedState:
+        return errors.UnexpectedState(
+            f'`{source}` cannot be reverted to `{snapshot}`.',
+            wanted=SnapState.ACTIVE.value, actual=state.value,
+            hint='Look at the state of the snapshot on the array; has the '
+            'snapshot reserve area run full?')
