@@ -13,5 +13,7 @@ from cinder_nec import volume  # noqa: E402
 
 DRIVERS = (
     volume.MStorageISCSIDriver,
+    volume.MStorageFCDriver,
     volume.MStorageDDRISCSIDriver,
+    volume.MStorageDDRFCDriver,
 )
