@@ -318,6 +318,20 @@ def test_attach_between_the_names_wins(lab, volume):
     assert lab.access.attach(NAME, host())
 
 
+def test_take_over_whose_answer_is_lost(lab, volume):
+    """It happened, but the array cannot be read: no name is taken back."""
+    lab.fault(Action.DROP_AFTER, nth=2, prefix='iSMcfg nickname -ldname')
+    before_command(lab, 2, lambda: lab.fault(Action.REFUSE,
+                                             prefix='iSMquery'))
+    with pytest.raises(errors.CommandFailed, match='iSMquery'):
+        move(lab)
+    assert ours(lab) == {NAME.label: DESTINATION, OLD.label: POOL}
+    assert_data(lab)
+    move(lab)
+    assert ours(lab) == {NAME.label: DESTINATION}
+    assert_data(lab)
+
+
 # -- crashes ----------------------------------------------------------------
 
 class Crash(BaseException):
