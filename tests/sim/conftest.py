@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the simulated array share."""
 
-import sys
 from pathlib import Path
+import sys
 
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT / 'tools') not in sys.path:
     sys.path.insert(0, str(ROOT / 'tools'))
 
 import pytest  # noqa: E402
+
 from ismsim.clock import ManualClock  # noqa: E402
 from ismsim.loader import find_config, read_config  # noqa: E402
 from ismsim.main import build_engine  # noqa: E402

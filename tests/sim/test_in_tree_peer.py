@@ -8,11 +8,12 @@ from snapshot and its clone use the data replication commands too.
 """
 
 import json
+from pathlib import Path
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
 from ismsim.process import SimProcess
 
 pytest.importorskip('cinder.volume.drivers.nec')

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+import re
+import threading
 from typing import Any
 
 from ismsim import models
 from ismsim.backing import Backing
 from ismsim.clock import Clock
-from ismsim.entities import (
-    LdKind, LdSet, LogicalDisk, Pool, Settings)
+from ismsim.entities import LdKind, LdSet, LogicalDisk, Pool, Settings
 from ismsim.messages import Id, Refusal
 from ismsim.store import Store
 

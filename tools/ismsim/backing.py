@@ -8,10 +8,10 @@ file open goes on seeing its LD.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 _CHUNK = 1 << 20

@@ -8,11 +8,11 @@ One JSON object per line: `{"op": NAME, ...}` is answered by
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 import json
+from pathlib import Path
 import socket
 import threading
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 

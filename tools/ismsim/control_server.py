@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict, fields
 import json
 import logging
 import os
+from pathlib import Path
 import socketserver
 import threading
-from collections.abc import Callable
-from dataclasses import asdict, fields
-from pathlib import Path
 from typing import Any
 
 from ismsim import loader

@@ -7,12 +7,11 @@ now, and every command calls it first. ISMCLI.md B.3 has the transitions.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
+import math
 
 from ismsim.array import Array
-from ismsim.entities import (
-    Generation, LogicalDisk, Pair, PairState, SnapState)
+from ismsim.entities import Generation, LogicalDisk, Pair, PairState, SnapState
 
 RESTING = {PairState.SEPARATED, PairState.CANCEL, PairState.FAULT}
 REPLICATING = {PairState.RPL_EXEC, PairState.RPL_SYNC}

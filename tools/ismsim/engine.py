@@ -3,21 +3,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+import threading
 
-import ismsim.commands  # noqa: F401  (registers the commands)
 from ismsim import faults as fault_actions
 from ismsim import grammar
 from ismsim.array import Array
+import ismsim.commands  # noqa: F401  (registers the commands)
 from ismsim.commands.view import view_xml
 from ismsim.copying import settle
 from ismsim.faults import Action, Fault, Faults
 from ismsim.grammar import Call, Kind, UnknownCommand
 from ismsim.journal import Journal
 from ismsim.messages import (
-    BUSY_IDS, TEXTS, Id, Refusal, Reply, busy_id, refusal_reply)
+    BUSY_IDS,
+    TEXTS,
+    Id,
+    Refusal,
+    Reply,
+    busy_id,
+    refusal_reply,
+)
 from ismsim.persist import Saver
 from ismsim.shell import Hostile, Line, split
 

@@ -7,10 +7,10 @@ pool) are operator actions, see operate.py.
 
 from __future__ import annotations
 
-import re
-import threading
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
+import re
+import threading
 from typing import Any
 
 from ismsim.grammar import Kind

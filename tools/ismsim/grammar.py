@@ -7,10 +7,10 @@ grammar is an unknown command, however close it looks.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+import re
 from typing import TYPE_CHECKING
 
 from ismsim.messages import Reply

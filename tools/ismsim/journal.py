@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from dataclasses import asdict, dataclass, replace
+import json
 from pathlib import Path
+import threading
 from typing import Any, TextIO
 
 from ismsim.grammar import Kind

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields, replace
 from pathlib import Path
+import re
 from typing import Any
 
 import yaml
@@ -15,8 +15,17 @@ from ismsim.commands.access import new_iscsi_set
 from ismsim.commands.common import add_ld
 from ismsim.commands.setup import LICENCES, bind_sra
 from ismsim.entities import (
-    GIB, HostPort, LdKind, LdSet, LogicalDisk, Mapping, Pool, Protocol,
-    Settings, TargetMode)
+    GIB,
+    HostPort,
+    LdKind,
+    LdSet,
+    LogicalDisk,
+    Mapping,
+    Pool,
+    Protocol,
+    Settings,
+    TargetMode,
+)
 
 CONFIGS = Path(__file__).parent / 'configs'
 _UNITS = {'': 1, 'KiB': 1 << 10, 'MiB': 1 << 20, 'GiB': 1 << 30,

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import argparse
 import logging
+from pathlib import Path
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-from pathlib import Path
 from typing import Any
 
 import paramiko

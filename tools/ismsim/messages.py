@@ -105,8 +105,7 @@ TEXTS: dict[Id, str] = {
     Id.SNAPSHOT_CREATED: 'Snapshot creation has completed normally.',
     Id.LINKED: 'LV link has completed normally.',
     Id.UNLINKED: 'LV unlink has completed normally.',
-    **{busy: 'Another configuration change is running.'
-       for busy in BUSY_IDS},
+    **dict.fromkeys(BUSY_IDS, 'Another configuration change is running.'),
     Id.DONE: 'Command has completed normally.',
     Id.SYNTAX: 'Invalid command line.',
     Id.NO_LICENCE: 'The licence of the function is not released.',

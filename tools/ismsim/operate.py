@@ -16,9 +16,20 @@ from ismsim import loader
 from ismsim.array import Array
 from ismsim.commands.common import add_ld, remove_ld
 from ismsim.copying import (
-    copy_left, lose_snapshot, separate_difference, set_abnormal)
+    copy_left,
+    lose_snapshot,
+    separate_difference,
+    set_abnormal,
+)
 from ismsim.entities import (
-    LdKind, LogicalDisk, Pair, PairState, Protocol, RemotePair, SnapState)
+    LdKind,
+    LogicalDisk,
+    Pair,
+    PairState,
+    Protocol,
+    RemotePair,
+    SnapState,
+)
 
 Values = dict[str, Any]
 Operation = Callable[[Array, Values], Any]

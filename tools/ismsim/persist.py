@@ -14,9 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from ismsim.entities import (
-    Generation, HostPort, IoLimit, LdKind, LdSet, LogicalDisk, Mapping,
-    Pair, PairState, Protocol, Record, RemotePair, Settings, SnapState,
-    TargetMode)
+    Generation,
+    HostPort,
+    IoLimit,
+    LdKind,
+    LdSet,
+    LogicalDisk,
+    Mapping,
+    Pair,
+    PairState,
+    Protocol,
+    Record,
+    RemotePair,
+    Settings,
+    SnapState,
+    TargetMode,
+)
 from ismsim.store import TABLES, Store
 
 _CLASSES: dict[str, type[Any]] = {

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 import select
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from pathlib import Path
 
 from ismsim.control import ControlClient
 

@@ -13,8 +13,17 @@ from datetime import datetime, timezone
 from ismsim.array import Array
 from ismsim.copying import copy_left, separate_difference
 from ismsim.entities import (
-    Generation, LdKind, LdSet, Link, LogicalDisk, Pair, Protocol,
-    RemotePair, SnapState, TargetMode)
+    Generation,
+    LdKind,
+    LdSet,
+    Link,
+    LogicalDisk,
+    Pair,
+    Protocol,
+    RemotePair,
+    SnapState,
+    TargetMode,
+)
 from ismsim.render_xml import link_status, portal_text
 
 

@@ -12,7 +12,13 @@ from xml.sax.saxutils import escape
 
 from ismsim.array import Array
 from ismsim.entities import (
-    HostPort, LdSet, LogicalDisk, Pool, Protocol, TargetMode)
+    HostPort,
+    LdSet,
+    LogicalDisk,
+    Pool,
+    Protocol,
+    TargetMode,
+)
 
 _UNSIGNED = 1 << 64
 

@@ -7,12 +7,12 @@ so that several commands run at once on one connection and on several.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 import logging
 import socket
 import struct
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import paramiko

@@ -7,8 +7,8 @@ every line that is not exactly a known form is refused and reported.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+import re
 
 # Letters that mean nothing to a shell. Everything else outside of the one
 # known pipe is an attempt to get something else executed.

@@ -12,8 +12,19 @@ from dataclasses import replace
 from typing import Any
 
 from ismsim.entities import (
-    Generation, HostPort, LdKind, LdSet, Link, LogicalDisk, Pair, Pool,
-    Record, RemotePair, Settings, Sra)
+    Generation,
+    HostPort,
+    LdKind,
+    LdSet,
+    Link,
+    LogicalDisk,
+    Pair,
+    Pool,
+    Record,
+    RemotePair,
+    Settings,
+    Sra,
+)
 
 # The LD kinds whose capacity is taken from the pool. An SV lives in the
 # SRA, an LV shows an SV, and a CV has no capacity (ISMCLI.md A.3, B.6).

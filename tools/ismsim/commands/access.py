@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import ipaddress
 import re
-from dataclasses import replace
 
 from ismsim.array import Array
 from ismsim.copying import is_accessible_rv
 from ismsim.entities import (
-    LdKind, LdSet, LogicalDisk, Mapping, Protocol, TargetMode)
+    LdKind,
+    LdSet,
+    LogicalDisk,
+    Mapping,
+    Protocol,
+    TargetMode,
+)
 from ismsim.grammar import Args, Kind, command, flag, number, one_of, text
 from ismsim.messages import Id, Refusal, Reply, success_reply
 

@@ -7,10 +7,15 @@ from dataclasses import replace
 
 from ismsim.array import Array
 from ismsim.commands.common import (
-    UNIT, add_ld, need_kind, need_unmapped, need_unpaired, remove_ld)
+    UNIT,
+    add_ld,
+    need_kind,
+    need_unmapped,
+    need_unpaired,
+    remove_ld,
+)
 from ismsim.copying import RESTING
-from ismsim.entities import (
-    Generation, LdKind, Link, LogicalDisk, SnapState)
+from ismsim.entities import Generation, LdKind, Link, LogicalDisk, SnapState
 from ismsim.grammar import Args, Kind, command, flag, number, one_of, text
 from ismsim.messages import Id, Refusal, Reply, success_reply
 

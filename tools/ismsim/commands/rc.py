@@ -11,9 +11,12 @@ from ismsim import render_text
 from ismsim.array import Array
 from ismsim.commands.common import need_unmapped
 from ismsim.copying import (
-    REPLICATING, RESTING, start_replicate, start_separate)
-from ismsim.entities import (
-    LdKind, LogicalDisk, Pair, PairState, SnapState)
+    REPLICATING,
+    RESTING,
+    start_replicate,
+    start_separate,
+)
+from ismsim.entities import LdKind, LogicalDisk, Pair, PairState, SnapState
 from ismsim.grammar import Args, Kind, command, flag, one_of, text
 from ismsim.messages import Id, Refusal, Reply, success_reply
 

@@ -9,8 +9,7 @@ from ismsim import render_text
 from ismsim.array import Array
 from ismsim.commands.common import need_kind, need_unmapped
 from ismsim.copying import RESTING, copy_end, is_copying
-from ismsim.entities import (
-    Generation, LdKind, Link, LogicalDisk, SnapState)
+from ismsim.entities import Generation, LdKind, Link, LogicalDisk, SnapState
 from ismsim.grammar import Args, Kind, command, flag, one_of, text
 from ismsim.messages import Id, Refusal, Reply, success_reply
 
