@@ -390,6 +390,14 @@ def test_attach_after_a_crash(crashed):
     assert crashed.lds()[NAME.label].ldn in mapped
 
 
+@pytest.mark.parametrize('replication', [False, True])
+def test_clone_after_a_crash(crashed, replication):
+    service = make_lab(crashed.engine, replication=replication,
+                       ldn_start=400)
+    service.snapshots.clone(NAME, 2, OTHER, 2, [POOL])
+    assert_data(service, OTHER)
+
+
 def test_next_migration_after_a_crash(crashed):
     before = crashed.volumes.find(LdName('LX', 'oracle_data'))
     move(crashed)

@@ -80,6 +80,7 @@ class CopyMethod(abc.ABC):
 
         :raises errors.PairLimit: the source has three pairs
         """
+        self._volumes.get(source)
         self._replicas.ensure_place(source, 'clone volume')
         self._copy_to_new(source, source_gib, volume, volume_gib, pools,
                           RvUse.IMMEDIATE)
