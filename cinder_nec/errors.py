@@ -90,18 +90,21 @@ class CommandFailed(NecError):
     :param command: the command line, which never contains a secret
     :param status: its exit status
     :param message_id: the ``iSMnnnnn`` id of the answer, or ''
-    :param detail: the first lines of the answer
+    :param stdout: the beginning of its standard output
+    :param stderr: the beginning of its standard error output
+
+    The text is that of the manual's appendix D.1.
     """
 
     def __init__(self, command: str, status: int, message_id: str = '',
-                 detail: str = '') -> None:
-        super().__init__(
-            f'`{command}` failed. status={status}, '
-            f'id={message_id or "none"}, answer="{detail}".')
+                 stdout: str = '', stderr: str = '') -> None:
+        super().__init__(f"'{command}' failed. status={status},"
+                         f'out="{stdout}", err="{stderr}".')
         self.command = command
         self.status = status
         self.message_id = message_id
-        self.detail = detail
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 class ArrayBusy(CommandFailed):

@@ -215,7 +215,7 @@ class Collector:
     def _ld_name(self, what: str, record: Record, ldn: int) -> LdName:
         """Return the name; the index of names gets it if it is one."""
         if 'OS Type' not in record:
-            self._note(what, "the unit 'OS Type' is missing")
+            self._note(what, values.not_found('OS Type'))
         name = LdName(record.get('OS Type', ''), record.get('LD Name', ''))
         if not name.label:
             self._note(what, 'it has no LD Name')
@@ -226,7 +226,7 @@ class Collector:
 
     def _note_value(self, what: str, record: Record, unit: str) -> None:
         self._note(what, values.unknown(record, unit) if unit in record
-                   else f'the unit {unit!r} is missing')
+                   else values.not_found(unit))
 
     def _or_note(self, what: str, record: Record, unit: str,
                  read: Callable[[Record, str], int], instead: int) -> int:

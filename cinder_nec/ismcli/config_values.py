@@ -40,7 +40,12 @@ def text_of(record: Record, unit: str) -> str:
     try:
         return record[unit]
     except KeyError:
-        raise Odd(f'the unit {unit!r} is missing') from None
+        raise Odd(not_found(unit)) from None
+
+
+def not_found(unit: str) -> str:
+    """Return what the manual says of a missing unit (appendix D.1)."""
+    return f'UNIT[@name="{unit}"] not found'
 
 
 def hex_of(record: Record, unit: str) -> int:

@@ -15,7 +15,7 @@ from cinder_nec.ismcli.transport import CommandResult
 
 # A word of its own: names come back in answers too.
 _MESSAGE_ID = re.compile(r'(?<![\w/.-])iSM[0-9]{5}(?!\w)')
-_DETAIL_CHARACTERS = 400
+_DETAIL_CHARACTERS = 300
 
 # Meaning not published; the array's own drivers wait and try again.
 BUSY_IDS = frozenset({
@@ -37,5 +37,11 @@ def failure(command_line: str,
     known = [i for i in ids if i in _CLASS_BY_ID]
     message_id = (known or ids or [''])[0]
     error_class = _CLASS_BY_ID.get(message_id, errors.CommandFailed)
-    detail = ' '.join(text.split())[:_DETAIL_CHARACTERS]
-    return error_class(command_line, result.status, message_id, detail)
+    return error_class(command_line, result.status, message_id,
+                       _short(result.stdout), _short(result.stderr))
+
+
+def _short(stream: bytes) -> str:
+    """Return the beginning of a stream; a dump never gets into a log."""
+    text = stream[:4 * _DETAIL_CHARACTERS].decode('utf-8', 'replace')
+    return ' '.join(text.split())[:_DETAIL_CHARACTERS]

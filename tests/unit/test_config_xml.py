@@ -352,13 +352,13 @@ def test_what_is_odd_is_told_in_one_line_each() -> None:
         assert '\n' not in line and len(line) < 160
     told = what_is_odd(config)
     for wanted in (
-            "LD 0002h: the unit 'OS Type' is missing",
+            'LD 0002h: UNIT[@name="OS Type"] not found',
             'LD 0002h: it has no LD Name',
-            "LD 0002h: the unit 'LD Capacity' is missing",
-            "LD 0002h: the unit 'Pool No.(h)' is missing",
-            "LD 0002h: the unit 'Purpose' is missing",
-            "LD 0002h: the unit 'RPL Attribute' is missing",
-            "an LD: the unit 'LDN(h)' is missing",
+            'LD 0002h: UNIT[@name="LD Capacity"] not found',
+            'LD 0002h: UNIT[@name="Pool No.(h)"] not found',
+            'LD 0002h: UNIT[@name="Purpose"] not found',
+            'LD 0002h: UNIT[@name="RPL Attribute"] not found',
+            'an LD: UNIT[@name="LDN(h)"] not found',
             "an LD: the unit 'LDN(h)' has the unknown value '0xZZ'",
             'LD 0003h: it has no LD Name',
             "LD 0004h: the unit 'LD Capacity' has the unknown value '-1'",
@@ -369,7 +369,7 @@ def test_what_is_odd_is_told_in_one_line_each() -> None:
             'LD 0001h: it is listed twice',
             "pool 0001h: the unit 'Used Pool Capacity' is below zero",
             "pool 0002h: the unit 'Pool Capacity' has the unknown value",
-            "pool 0003h: the unit 'Used Pool Capacity' is missing",
+            'pool 0003h: UNIT[@name="Used Pool Capacity"] not found',
             "pool 0004h: the unit 'Actual Capacity' has the unknown value",
             'pool 0001h: it is listed twice',
             "host port 'front'", "host port '00-01'", "host port '00-02'",
@@ -377,10 +377,10 @@ def test_what_is_odd_is_told_in_one_line_each() -> None:
             'an LD Set (iSCSI): its information section is missing',
             "LD Set LX:strange: the unit 'Target Mode' has the unknown",
             "LD Set LX:strange: in 'Portal' the unit 'Portal' has",
-            "LD Set LX:strange: in 'LUN/LD List' the unit 'LDN(h)' is",
+            "LD Set LX:strange: in 'LUN/LD List' UNIT[@name",
             "LD Set LX:strange: in 'LUN/LD List' the unit 'LUN(h)' has",
             'LD Set LX:strange: it is listed twice',
-            "an LD Set (FC): the unit 'LD Set Name' is missing",
+            'an LD Set (FC): UNIT[@name="LD Set Name"] not found',
             "LD Set LX:last: in 'Path List' the unit 'Path' has",
             'the disk array: its product id is missing'):
         assert wanted in told

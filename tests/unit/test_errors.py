@@ -42,9 +42,10 @@ def test_a_hint_follows_the_message() -> None:
 
 
 def test_a_refused_command_tells_what_and_why() -> None:
-    error = errors.LdnInUse('iSMcfg ldbind -ldn 5', 1, 'iSM31077', 'taken')
-    assert str(error) == ('`iSMcfg ldbind -ldn 5` failed. status=1, '
-                          'id=iSM31077, answer="taken".')
+    error = errors.LdnInUse('iSMcfg ldbind -ldn 5', 1, 'iSM31077', '',
+                            'iSM31077: taken')
+    assert str(error) == ("'iSMcfg ldbind -ldn 5' failed. status=1,"
+                          'out="", err="iSM31077: taken".')
 
 
 def test_a_parse_error_tells_what_and_where() -> None:
