@@ -23,6 +23,8 @@ from .settings import Settings
 _NAMESPACE = uuid.UUID('b7c4a9b8-33b0-4ad5-8d0c-4c9c0f0fe0a1')
 _SIZE_OF_REAL_DUMPS = 47
 _BACKUP_POOL = 1
+# Of the array itself: a reserved volume, and the one of the SRA.
+SYSTEM_LDS = 2
 _TICKS_PER_SECOND = os.sysconf('SC_CLK_TCK')
 _MULTI_TARGET_PORTS = ('127.0.0.11', '127.0.0.12', '127.0.0.13',
                        '127.0.0.14')
@@ -127,8 +129,9 @@ class Layout:
                    'ip': ip} for number, ip
                   in enumerate(_MULTI_TARGET_PORTS))],
             'lds': lds,
-            'preload': {'count': max(0, self.lds - len(lds)), 'pool': 0,
-                        'capacity_gib': 1},
+            'preload': {'count': max(0, self.lds - SYSTEM_LDS
+                                     - len(self.volumes)),
+                        'pool': 0, 'capacity_gib': 1},
             'ldsets': [host.ld_set(protocol, tuple(
                 v for v, on in self.attached if on == host))
                 for host in self.hosts]}

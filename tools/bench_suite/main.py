@@ -41,7 +41,7 @@ ROWS: dict[str, tuple[Row, str]] = {
 }
 INTERRUPTED = 130
 QUICK: dict[str, Any] = {'lds': (100, 400), 'parallel': 8, 'dump_lds': 1000,
-         'patience': 15.0, 'idle_seconds': 2.0}
+         'patience': 6.0, 'idle_seconds': 2.0}
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -64,8 +64,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--only', action='append', choices=sorted(ROWS), metavar='ROW',
         help='only this row (may be repeated)')
     add('--quick', action='store_true',
-        help='a minute instead of an hour: 8 operations, few LDs, a quick '
-        'array.\nShows that all works; its times mean little')
+        help='two minutes instead of an hour: 8 operations, few LDs, a '
+        'quick array.\nShows that all works; its times mean little')
     add('--lds', metavar='N[,N]', type=_numbers,
         help='LDs that are there already (default 1000,8000); rows other '
         'than\n"creates" take the first')

@@ -15,7 +15,13 @@ from harness.venvs import ROOT
 _LIBRARY = 'matplotlib>=3.8'
 _WHERE = ROOT / '.cache' / (
     f'bench-plot-{sys.version_info.major}.{sys.version_info.minor}')
-_OURS, _IN_TREE, _LIMIT = '#1f6f8b', '#c9a227', '#444444'
+_STYLES: dict[str, dict[str, Any]] = {
+    'the array\'s own limit': {'color': '#222222', 'marker': '|',
+                               'markersize': 13, 'markeredgewidth': 2},
+    'this driver': {'color': '#1f6f8b', 'marker': 'o', 'markersize': 7},
+    'in-tree driver': {'color': '#d08a1d', 'marker': 'D',
+                       'markersize': 6},
+}
 
 
 class NoLibrary(Exception):
@@ -45,49 +51,63 @@ def need_library(tell: Callable[[str], None]) -> None:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw the rows that have seconds, one group of bars for each."""
-    from matplotlib.figure import (  # type: ignore
-        Figure,
-    )
+    """Draw the rows that have seconds: a dot for each driver."""
+    from matplotlib import rc_context  # type: ignore[import-not-found,unused-ignore]
+    from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
     rows = [row for row in found['rows']
             if row['ours'] and row['key'] != 'dump'][::-1]
-    figure = Figure(figsize=(10, 1.2 + 0.8 * len(rows)),
-                    layout='constrained')
-    axes = figure.add_subplot()
-    for at, row in enumerate(rows):
-        _draw_row(axes, at, row)
-    axes.set_yticks(range(len(rows)), [
-        f'{row["title"]}\n{row["threads"]}' for row in rows], fontsize=8)
-    axes.set_xscale('log')
-    axes.set_xlabel('seconds (logarithmic); black: the array\'s own limit')
-    axes.margins(x=0.12)
-    axes.spines[['top', 'right']].set_visible(False)
-    handles = [axes.barh(0, 0, color=colour, label=label)
-               for colour, label in ((_OURS, 'this driver'),
-                                     (_IN_TREE, 'in-tree driver'))]
-    axes.legend(handles=handles, loc='upper center',
-                bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False)
-    axes.set_ylim(-0.6, len(rows) + 0.1)
-    figure.savefig(path, format='svg')
+    # Text stays text: small, and it can be searched.
+    with rc_context({'svg.fonttype': 'none'}):
+        figure = Figure(figsize=(11, 1.4 + 0.42 * len(rows)),
+                        layout='constrained')
+        axes = figure.add_subplot()
+        for at, row in enumerate(rows):
+            _draw_row(axes, at, row)
+        axes.set_yticks(range(len(rows)), [
+            f'{row["title"]} ({row["threads"]})' for row in rows],
+            fontsize=8)
+        axes.set_xscale('log')
+        axes.xaxis.set_major_formatter('{x:g}')
+        axes.set_xlabel('seconds, logarithmic')
+        axes.margins(x=0.15)
+        axes.grid(axis='x', color='#dddddd', linewidth=0.6)
+        axes.spines[['top', 'right', 'left']].set_visible(False)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        for label, style in _STYLES.items():
+            axes.plot([], [], linestyle='none', label=label, **style)
+        figure.legend(loc='outside upper center', ncols=3, frameon=False)
+        figure.savefig(path)
 
 
 def _draw_row(axes: Any, at: int, row: dict[str, Any]) -> None:
-    for key, colour, above in (('ours', _OURS, 0.2),
-                               ('in_tree', _IN_TREE, -0.2)):
-        figure = row[key]
-        if figure is None:
-            continue
-        # What an in-tree run that was cut short comes to for all of it
-        # would not be a measured figure: it is drawn as it was, and named.
-        axes.barh(at + above, figure['elapsed'], 0.36, color=colour)
-        more = '> ' if figure['unfinished'] else ''
-        words = f' {more}{figure["elapsed"]:.1f} s'
-        if figure['operations'] < row['ours']['operations']:
-            words += (f' ({figure["operations"]} of '
-                      f'{row["ours"]["operations"]})')
-        axes.text(figure['elapsed'], at + above, words, va='center',
-                  fontsize=7)
-    limit = row['ours']['limit']
+    limit, ours = row['ours']['limit'], row['ours']['elapsed']
+    theirs = row['in_tree']
+    ends = [seconds for seconds in
+            (limit, ours, theirs and theirs['elapsed']) if seconds]
+    axes.plot([min(ends), max(ends)], [at, at], color='#bbbbbb',
+              linewidth=1, zorder=1)
     if limit:
-        axes.plot([limit, limit], [at - 0.4, at + 0.4], color=_LIMIT,
-                  linewidth=1.5)
+        axes.plot(limit, at, zorder=2, **_STYLES['the array\'s own limit'])
+    axes.plot(ours, at, zorder=4, **_STYLES['this driver'])
+    if theirs is not None:
+        axes.plot(theirs['elapsed'], at, zorder=3,
+                  **_STYLES['in-tree driver'])
+    axes.annotate(_words(row), (max(ends), at), (8, 0), fontsize=7,
+                  textcoords='offset points', va='center')
+
+
+def _words(row: dict[str, Any]) -> str:
+    """What is beside the dots: a figure as it was measured."""
+    ours, theirs = row['ours'], row['in_tree']
+    words = _seconds(ours)
+    if theirs is not None:
+        words += f' | {_seconds(theirs)}'
+        # A run that was cut short is drawn as it was, and named.
+        if theirs['operations'] < ours['operations']:
+            words += f' for {theirs["operations"]} of {ours["operations"]}'
+    return words
+
+
+def _seconds(figure: dict[str, Any]) -> str:
+    return ('> ' if figure['unfinished'] else '') + (
+        f'{figure["elapsed"]:.1f} s')

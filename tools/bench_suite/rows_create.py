@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from .bench import Bench, Run, Work, figure_of, operation
 from .figures import Bar, Outcome, at_least, at_most, failures, none
-from .lab import Layout, Volume
+from .lab import SYSTEM_LDS, Layout, Volume
 
 CHANGES_OF_A_CREATE = 2
 # From here on the array counts as a large one.
@@ -95,7 +95,7 @@ def _share(run: Run) -> float | None:
 def _once(todo: Work, run: Run) -> list[Bar]:
     """Nothing is made twice, nothing is left over."""
     lds = [ld for ld in run.state['lds'] if ld['kind'] == 'ordinary']
-    wanted = max(0, todo.layout.lds - 1) + len(todo.operations)
+    wanted = max(0, todo.layout.lds - SYSTEM_LDS) + len(todo.operations)
     nameless = [ld for ld in lds if not ld['platform'].strip()]
     return [Bar('each volume once', f'{len(lds)} LDs of {wanted}',
                 len(lds) == wanted),
