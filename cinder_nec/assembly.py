@@ -14,10 +14,12 @@ import threading
 from cinder_nec import retry
 from cinder_nec.backend.access.base import AccessProtocol
 from cinder_nec.backend.access.connector import AccessOptions
+from cinder_nec.backend.access.control_volume import ControlVolumes
 from cinder_nec.backend.access.fc import FabricLookup, FcAccess
 from cinder_nec.backend.access.iscsi import IscsiAccess
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.base import CopyMethod
+from cinder_nec.backend.copying.links import Links
 from cinder_nec.backend.copying.origins import (
     GenerationOrigins,
     Origins,
@@ -32,6 +34,11 @@ from cinder_nec.backend.location import Location
 from cinder_nec.backend.manage import Management
 from cinder_nec.backend.migration import Migration
 from cinder_nec.backend.selftest import check_backend
+from cinder_nec.backend.snapshot_access import (
+    LinkAccess,
+    ReplicaAccess,
+    SnapshotAccess,
+)
 from cinder_nec.backend.stats import Stats
 from cinder_nec.backend.volumes import Volumes
 from cinder_nec.config import BackendConfig
@@ -71,6 +78,7 @@ class Backend:
     io_control: IoControl
     migration: Migration
     manage: Management
+    snapshot_access: SnapshotAccess
 
     @property
     def location(self) -> Location:
@@ -101,10 +109,11 @@ def build(config: BackendConfig, protocol: Protocol,
     pairs = PairCopy(array.client, array.inventory, clock,
                      config.copy_within_seconds)
     io_control = IoControl(array.client, array.inventory)
+    access = _access(config, array, volumes, protocol, fabric)
     return Backend(
         config=config, array=array, volumes=volumes,
         copying=_copy_method(config, array, volumes, pairs, clock, method),
-        access=_access(config, array, volumes, protocol, fabric),
+        access=access,
         stats=Stats(array.inventory, config.pools,
                     actual_capacity=config.actual_capacity,
                     max_ld_count=config.max_ld_count),
@@ -113,7 +122,21 @@ def build(config: BackendConfig, protocol: Protocol,
                             io_control, clock, config.copy_within_seconds),
         manage=Management(array.inventory, volumes,
                           _origins(config, array, pairs, method),
-                          config.pools, config.backup_pools))
+                          config.pools, config.backup_pools),
+        snapshot_access=_snapshot_access(config, array, volumes, access,
+                                         clock, method))
+
+
+def _snapshot_access(config: BackendConfig, array: Array, volumes: Volumes,
+                     access: AccessProtocol, clock: retry.Clock,
+                     method: Method) -> SnapshotAccess:
+    if method is Method.REPLICATION:
+        return ReplicaAccess(access)
+    controls = ControlVolumes(
+        array.client, array.inventory, volumes, array.claims, clock,
+        config.control_volume_format)
+    return LinkAccess(access, Links(array.client, array.inventory),
+                      controls, array.inventory, array.claims)
 
 
 def _origins(config: BackendConfig, array: Array, pairs: PairCopy,

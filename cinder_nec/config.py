@@ -23,6 +23,10 @@ SHARED_GROUP = 'backend_defaults'
 _DEFAULT_PORTALS_PER_CONTROLLER = 1
 _COPY_SECONDS_PER_UNIT = 24
 _NAME_FORMAT = re.compile(r'([A-Z][A-Z0-9]):%s')
+# A label that is not longer than the array's 24 characters.
+_CONTROL_VOLUME_FORMAT = re.compile(
+    r'[A-Z][A-Z0-9]:(?=.{2,22}\Z)[A-Za-z0-9_/.][A-Za-z0-9_/.-]*%x'
+    r'[A-Za-z0-9_/.-]*')
 _LD_SET = re.compile(r'([A-Z][A-Z0-9]):([A-Za-z0-9_/.][A-Za-z0-9_/.-]*)')
 _WITHOUT_EFFECT = {
     'nec_ismview_dir': 'no configuration is written to files any more',
@@ -52,6 +56,7 @@ class BackendConfig:
     backup_pools: tuple[int, ...]
     platform: str
     backup_platform: str
+    control_volume_format: str
     ld_set: LdSetName | None
     controller_ld_set: LdSetName | None
     controller_hosts: frozenset[str]
@@ -134,6 +139,13 @@ class _Section:
             raise self.wrong(option, 'Leave it out, or use LX:%s.')
         return found.group(1)
 
+    def control_volume_format(self, option: str) -> str:
+        text: str = self.get(option) or ''
+        if _CONTROL_VOLUME_FORMAT.fullmatch(text) is None:
+            raise self.wrong(option, 'Leave it out, or use '
+                             'LX:__ControlVolume_%xh.')
+        return text
+
     def ld_set(self, option: str) -> LdSetName | None:
         text = self.get(option)
         if not text:
@@ -181,6 +193,8 @@ def load(configuration: Any, driver_name: str, host: str) -> BackendConfig:
         backup_pools=section.pools('nec_backup_pools'),
         platform=section.platform('nec_ldname_format'),
         backup_platform=section.platform('nec_backup_ldname_format'),
+        control_volume_format=section.control_volume_format(
+            'nec_cv_ldname_format'),
         ld_set=section.ld_set('nec_ldset'),
         controller_ld_set=section.ld_set('nec_ldset_for_controller_node'),
         controller_hosts=frozenset(

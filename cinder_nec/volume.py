@@ -24,6 +24,7 @@ from cinder_nec.model import LdName, Protocol
 from cinder_nec.translate import reporting, to_cinder
 from cinder_nec.volume_manage import ManageMixin
 from cinder_nec.volume_move import MoveMixin
+from cinder_nec.volume_snapshots import SnapshotUseMixin
 from cinder_nec.volume_stats import StatsMixin
 
 LOG = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ _COMMON_OPTIONS = ('ssh_conn_timeout', 'ssh_max_pool_conn',
 _FORCE_DELETE = 'force-delete'
 
 
-class MStorageDriver(ManageMixin, MoveMixin, StatsMixin,
+class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
                      driver.VolumeDriver):
     """What the four drivers share.
 

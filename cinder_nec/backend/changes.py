@@ -27,7 +27,7 @@ def bound(ld: LogicalDisk) -> Change:
     def change(config: ArrayConfig) -> ArrayConfig:
         if ld.ldn in config.logical_disks:
             return config
-        return _take_room(config.with_ld(ld), ld.pool, ld.capacity_bytes)
+        return _take_room(config.with_ld(ld), ld.pool, _room(ld))
     return change
 
 
@@ -49,7 +49,7 @@ def unbound(name: LdName) -> Change:
             return config
         for ld_set in config.mapped_to(ld.ldn):
             config = config.with_ld_set(_without(ld_set, ld.ldn))
-        config = _take_room(config, ld.pool, -ld.capacity_bytes)
+        config = _take_room(config, ld.pool, -_room(ld))
         return config.without_ld(ld.ldn)
     return change
 
@@ -124,6 +124,16 @@ def _without(ld_set: LdSet, ldn: int) -> LdSet:
     mappings = {key: mapping for key, mapping in ld_set.mappings.items()
                 if key != ldn}
     return dataclasses.replace(ld_set, mappings=mappings)
+
+
+def _room(ld: LogicalDisk) -> int:
+    """Return the bytes of its pool that an LD takes.
+
+    An SV takes some of the snapshot reserve area, an LV shows an SV.
+    """
+    if ld.attributes & {RplAttribute.SV, RplAttribute.LV}:
+        return 0
+    return ld.capacity_bytes
 
 
 def _take_room(config: ArrayConfig, number: int,

@@ -106,7 +106,7 @@ class Volumes:
                                          room_gib)
             ld = self._try_bind(pool, size_gib)
             if ld is not None:
-                return self._name(ld, name, size_gib)
+                return _same_size(self.name_new(ld, name), size_gib)
         raise errors.NoCapacity(
             f'No LD number could be had in {_BIND_TRIES} tries.',
             'Another program binds logical disks at the same time; try '
@@ -150,8 +150,11 @@ class Volumes:
                 and found.pool == ld.pool
                 and found.capacity_bytes == ld.capacity_bytes)
 
-    def _name(self, ld: LogicalDisk, name: LdName,
-              size_gib: int) -> LogicalDisk:
+    def name_new(self, ld: LogicalDisk, name: LdName) -> LogicalDisk:
+        """Name an LD that was just bound; return who has the name.
+
+        An LD that cannot be named is unbound; a peer's may have the name.
+        """
         def named() -> bool:
             found = self._inventory.refresh().find_ld(name)
             return found is not None and found.ldn == ld.ldn
@@ -166,7 +169,7 @@ class Volumes:
             peers = self._inventory.current().find_ld(name)
             if peers is None:
                 raise
-            return _same_size(peers, size_gib)
+            return peers
         self._inventory.record(changes.named(ld.ldn, name))
         return self._inventory.current().get_ld(name)
 

@@ -150,6 +150,9 @@ GOLDEN: dict[str, list[tuple[Command, str]]] = {
     'sc_query_by_sv': [(
         commands.sc_query_by_sv('s'),
         'iSMsc_query -sv s -svflg ld -summary')],
+    'sc_query_of_bv': [(
+        commands.sc_query_of_bv('b'),
+        'iSMsc_query -bv b -bvflg ld -detail')],
     'lvbind': [(
         commands.lvbind(LD, 12, 'lv'),
         'iSMcfg lvbind -bvname LX:6NSjtgPWTieAMhvsJspHA6 -lvn 12 '
@@ -168,7 +171,7 @@ BUILDERS: dict[str, Callable[..., Command]] = {
         commands, inspect.isfunction)
     if not name.startswith('_')}
 READS = {'query_all', 'legacy_view_all', 'rc_query', 'sc_query',
-         'sc_query_by_sv'}
+         'sc_query_by_sv', 'sc_query_of_bv'}
 
 
 @pytest.mark.parametrize('name', sorted(GOLDEN))

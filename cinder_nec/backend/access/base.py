@@ -114,7 +114,7 @@ class AccessProtocol(abc.ABC):
         self.check(connector)
         for _ in range(_MAP_TRIES):
             ld = self._volumes.get(name)
-            ld_set = self._ensure_ld_set(connector, ld.ldn)
+            ld_set = self.ensure_ld_set(connector, ld.ldn)
             with Undo() as undo:
                 mapping = self._map(ld, ld_set, undo)
                 if mapping is not None:
@@ -200,7 +200,12 @@ class AccessProtocol(abc.ABC):
 
     # -- the LD Set of a host ------------------------------------------
 
-    def _ensure_ld_set(self, connector: Connector, ldn: int) -> LdSet:
+    def ensure_ld_set(self, connector: Connector, ldn: int) -> LdSet:
+        """Return the LD Set through which a host is to see an LD.
+
+        One that is missing is created, unless that is the operator's
+        business.
+        """
         ld_set = self._find_ld_set(self._inventory.current(), connector,
                                    ldn)
         if ld_set is not None and self._admits(ld_set, connector):
@@ -245,6 +250,15 @@ class AccessProtocol(abc.ABC):
         """Return the LD Sets that list a host."""
         return [s for s in config.ld_sets.values()
                 if self._fits(s) and self._names_in(s, connector)]
+
+    def ld_sets_for(self, connector: Connector) -> list[LdSetName]:
+        """Return the LD Sets that are known to be a host's."""
+        config = self._inventory.current()
+        names = [s.name for s in self._ld_sets_of(config, connector)]
+        configured = self._configured(connector)
+        if configured is not None and configured not in names:
+            names.append(configured)
+        return names
 
     def _fits(self, ld_set: LdSet | None) -> bool:
         return ld_set is not None and ld_set.protocol is self.protocol

@@ -10,6 +10,7 @@ from cinder_nec import errors, retry
 from cinder_nec.backend import changes
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.base import CopyMethod
+from cinder_nec.backend.copying.links import Links
 from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.outcome import carry_out
@@ -35,6 +36,7 @@ class SnapshotMethod(CopyMethod):
         super().__init__(client, inventory, volumes, pairs, backup_pools,
                          claims=claims)
         self._clock = clock
+        self._links = Links(client, inventory)
 
     # -- create --------------------------------------------------------
 
@@ -86,7 +88,8 @@ class SnapshotMethod(CopyMethod):
                         force: bool = False) -> None:
         """Delete a snapshot's data, then its generation.
 
-        Precondition: no LV is linked to it.
+        Precondition: no host uses it; an LV that is left of a backup is
+        removed.
         Re-entry: data or a generation that is gone already is passed by.
         Undo: nothing to undo.
         Crash leaves: a generation without data; a second try removes it.
@@ -120,10 +123,13 @@ class SnapshotMethod(CopyMethod):
 
     def _delete_data(self, source: LdName, snapshot: LdName,
                      status: SnapStatus) -> None:
-        if status.linked or status.state is SnapState.RESTORING:
+        if status.state is SnapState.RESTORING:
             raise errors.InUse(
                 f'Snapshot `{snapshot}` of `{source}` is in use.',
-                'Wait for the restore or the backup that uses it.')
+                'Wait for the restore that uses it.')
+        if status.linked:
+            # Cinder deletes no snapshot that a backup uses.
+            self._links.clear(source, snapshot, self._volumes.unmap)
         if status.state is SnapState.ACTIVE:
             carry_out(
                 lambda: self._client.sc_delete(source.label,
@@ -222,9 +228,7 @@ class SnapshotMethod(CopyMethod):
                 f'Logical Disk `{snapshot}` has unbound already.',
                 'It may have been deleted by other than OpenStack.')
         if status.linked:
-            raise errors.InUse(
-                f'Snapshot `{snapshot}` of `{source}` is in use.',
-                'Wait for the backup that uses it.')
+            self._links.clear(source, snapshot)
         if status.state is SnapState.ACTIVE:
             self._restore(source, snapshot)
         elif status.state is not SnapState.RESTORING:

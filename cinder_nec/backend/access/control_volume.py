@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control volumes: LUN 0 for hosts that see link volumes.
+
+LUN 0 is reserved for controlling the storage, and an LV cannot take it
+(ISMCLI.md F).  Where nothing has it, a control volume is put there before
+the first LV of an LD Set, and goes with the last one.  In multi-target
+mode each LV has a target of its own, whose LUNs the array chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import logging
+import re
+
+from cinder_nec import errors, naming, retry
+from cinder_nec.backend import changes
+from cinder_nec.backend.claims import Claims
+from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.outcome import carry_out
+from cinder_nec.backend.undo import Undo
+from cinder_nec.backend.volumes import ADOPT_AFTER_SECONDS, Volumes, unnamed
+from cinder_nec.ismcli.client import IsmClient
+from cinder_nec.model import (
+    ArrayConfig,
+    LdMapping,
+    LdName,
+    LdSet,
+    LdSetName,
+    LogicalDisk,
+    RplAttribute,
+    TargetMode,
+)
+
+LOG = logging.getLogger(__name__)
+
+_BIND_TRIES = 16
+_LUN = 0
+
+
+class ControlVolumes:
+    """One control volume for each LD Set that needs one.
+
+    :param name_format: ``nec_cv_ldname_format``, ``%x`` for the LDN
+    """
+
+    def __init__(self, client: IsmClient, inventory: Inventory,
+                 volumes: Volumes, claims: Claims, clock: retry.Clock,
+                 name_format: str) -> None:
+        self._client = client.urgent()
+        self._inventory = inventory
+        self._volumes = volumes
+        self._claims = claims
+        self._clock = clock
+        self._name_format = name_format
+        before, _, after = name_format.partition('%x')
+        self._name = re.compile(re.escape(before) + '[0-9a-f]{1,4}'
+                                + re.escape(after))
+
+    @contextlib.contextmanager
+    def steady(self, ld_set: LdSetName) -> Iterator[None]:
+        """LUN 0 of an LD Set does not come or go during the block."""
+        with self._claims.of(('LUN 0', ld_set)):
+            yield
+
+    # -- before the first LV -------------------------------------------
+
+    def ensure(self, ld_set: LdSet, pool: int, undo: Undo) -> None:
+        """See that something is on LUN 0 of an LD Set.
+
+        Precondition: :meth:`steady`.
+        Re-entry: whatever has LUN 0 stays there.
+        Undo: pushed to ``undo``.
+        Crash leaves: a control volume, perhaps without a name or in no
+        LD Set; one on LUN 0 goes with the next last LV.
+        """
+        if not self._is_needed(ld_set):
+            return
+        ld_set = self._inventory.refresh().ld_sets.get(ld_set.name, ld_set)
+        if not self._is_needed(ld_set):
+            return
+        ld = self._bind(pool)
+        undo.push(f'{ld.name}: iSMcfg ldunbind -ldname {ld.name}',
+                  lambda: self._volumes.unbind(ld.name))
+        if not self._map(ld, ld_set):
+            self._volumes.unbind(ld.name)
+
+    @staticmethod
+    def _is_needed(ld_set: LdSet) -> bool:
+        return (ld_set.target_mode is not TargetMode.MULTI_TARGET
+                and _LUN not in ld_set.luns())
+
+    def _bind(self, pool: int) -> LogicalDisk:
+        for _ in range(_BIND_TRIES):
+            with self._inventory.reservations.ldn() as ldn:
+                ld = LogicalDisk(ldn, unnamed(ldn), pool, 0,
+                                 frozenset({RplAttribute.NOT_USABLE}))
+                if not self._try_bind(ld):
+                    continue
+                self._inventory.record(changes.bound(ld))
+            platform, _, label = (self._name_format % ldn).partition(':')
+            return self._volumes.name_new(ld, LdName(platform, label))
+        raise errors.NoCapacity(
+            f'No LD number could be had in {_BIND_TRIES} tries.',
+            'Another program binds logical disks at the same time; try '
+            'again.')
+
+    def _try_bind(self, ld: LogicalDisk) -> bool:
+        """Bind with a reserved LDN; False: look again and choose anew."""
+        try:
+            self._client.ldbind_control_volume(ld.pool, ld.ldn)
+        except errors.LdnInUse:
+            self._inventory.refresh()
+            return False
+        except errors.OutcomeUnknown as error:
+            LOG.warning('It is not known whether LD %d was bound; reading '
+                        'the array again: %s', ld.ldn, error)
+            if not self._is_nameless(ld):
+                return False
+            # A peer would have named it by then.
+            self._clock.sleep(ADOPT_AFTER_SECONDS)
+            return self._is_nameless(ld)
+        return True
+
+    def _is_nameless(self, ld: LogicalDisk) -> bool:
+        found = self._inventory.refresh().logical_disks.get(ld.ldn)
+        return (found is not None and not found.name.platform.strip()
+                and found.pool == ld.pool
+                and found.has(RplAttribute.NOT_USABLE))
+
+    def _map(self, ld: LogicalDisk, ld_set: LdSet) -> bool:
+        """Put a control volume on LUN 0; False if it is taken now."""
+        def found() -> LdSet | None:
+            return self._inventory.refresh().ld_sets.get(ld_set.name)
+
+        def mapped() -> bool:
+            now = found()
+            return now is not None and ld.ldn in now.mappings
+
+        try:
+            carry_out(lambda: self._client.addldsetld(
+                ld_set.name, ld.name, _LUN), happened=mapped)
+        except errors.CommandFailed:
+            now = self._inventory.current().ld_sets.get(ld_set.name)
+            if now is not None and not self._is_needed(now):
+                return False
+            raise
+        self._inventory.record(changes.mapped(
+            ld_set.name, LdMapping(ld.ldn, _LUN)))
+        return True
+
+    # -- after the last LV ---------------------------------------------
+
+    def remove_idle(self, ld_set: LdSetName) -> None:
+        """Remove the control volume of an LD Set that has no LV any more.
+
+        Precondition: :meth:`steady`.
+        Re-entry: one that is gone already is a success.
+        Undo: nothing to undo.
+        Crash leaves: the control volume in the LD Set or in none.
+        """
+        if self._idle(self._inventory.current(), ld_set) is None:
+            return
+        # Another service may have mapped an LV.
+        ld = self._idle(self._inventory.refresh(), ld_set)
+        if ld is None:
+            return
+        LOG.info('`%s` is not needed in LD Set `%s` any more.', ld.name,
+                 ld_set)
+        self._volumes.unbind(ld.name)
+
+    def _idle(self, config: ArrayConfig,
+              name: LdSetName) -> LogicalDisk | None:
+        ld_set = config.ld_sets.get(name)
+        if ld_set is None:
+            return None
+        control = None
+        for mapping in ld_set.mappings.values():
+            ld = config.logical_disks.get(mapping.ldn)
+            if ld is None:
+                continue
+            if (ld.has(RplAttribute.LV)
+                    or ld.name.label.endswith(naming.SUFFIX_LINK)):
+                return None
+            if (mapping.lun == _LUN and self._name.fullmatch(str(ld.name))
+                    and len(config.mapped_to(ld.ldn)) == 1):
+                control = ld
+        return control
