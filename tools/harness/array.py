@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-import os
 from pathlib import Path
-import sys
 from types import TracebackType
 from typing import Any
 
-from harness import names
+from harness import leash, names
 from ismsim.control import ControlClient
 from ismsim.process import SimProcess
 
@@ -112,9 +110,8 @@ class Array:
                                    **arguments)
         # Through a wrapper that makes it end with this process, however
         # that ends, and leaves Ctrl-C to whoever stops it in order.
-        self._process._command[:1] = [
-            sys.executable, '-m', 'harness.leash', str(os.getpid()),
-            self._process._command[0]]
+        self._process._command[:1] = leash.command(
+            self._process._command[0])
 
     def __enter__(self) -> Array:
         self._process.start()

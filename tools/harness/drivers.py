@@ -26,7 +26,7 @@ CLASSES = {
 }
 
 # What the conformance suite runs on.
-READY = ('MStorageISCSIDriver', 'MStorageDDRISCSIDriver')
+READY = tuple(CLASSES)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run a Python program that ends when the given process ends.
-
-``python -m harness.leash PID PROGRAM [ARGUMENTS]``
-"""
+"""Run a Python program that ends when the process that started it does."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 import sys
 
 from allinone import lifetime
+
+TOOLS = Path(__file__).resolve().parents[1]
+
+
+def command(program: str) -> list[str]:
+    """First words of a command line that runs *program* on a leash."""
+    code = (f'import sys; sys.path.insert(0, {str(TOOLS)!r}); '
+            'from harness import leash; leash.main()')
+    return [sys.executable, '-c', code, str(os.getpid()), program]
 
 
 def main() -> None:
@@ -18,6 +25,3 @@ def main() -> None:
     # Ctrl-C in a terminal is for the parent, which then stops us.
     os.setsid()
     os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
-
-
-main()
