@@ -129,9 +129,11 @@ def _without(ld_set: LdSet, ldn: int) -> LdSet:
 def _room(ld: LogicalDisk) -> int:
     """Return the bytes of its pool that an LD takes.
 
-    An SV takes some of the snapshot reserve area, an LV shows an SV.
+    An SV takes some of the snapshot reserve area, an LV shows an SV, and
+    a control volume is next to nothing.
     """
-    if ld.attributes & {RplAttribute.SV, RplAttribute.LV}:
+    if ld.attributes & {RplAttribute.SV, RplAttribute.LV,
+                        RplAttribute.NOT_USABLE}:
         return 0
     return ld.capacity_bytes
 

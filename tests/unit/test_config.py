@@ -97,6 +97,7 @@ def test_every_option_of_the_manual(load):
     assert found.legacy_view is True
     assert found.actual_capacity is True
     assert found.copy_within_seconds == 240
+    assert found.control_volume_format == 'LX:__ControlVolume_%xh'
     assert found.max_sessions == 7
 
 
@@ -128,6 +129,14 @@ nec_pools = 3
     (GOOD + 'nec_pools = -1', 'nec_pools', '-1'),
     (GOOD + 'nec_backup_pools = 1f', 'nec_backup_pools', '1f'),
     (GOOD + 'nec_ldset = Server1', 'nec_ldset', 'Server1'),
+    (GOOD + 'nec_cv_ldname_format = __CV_%xh', 'nec_cv_ldname_format',
+     '__CV_%xh'),
+    (GOOD + 'nec_cv_ldname_format = LX:CV', 'nec_cv_ldname_format',
+     'LX:__ControlVolume_%xh'),
+    (GOOD + 'nec_cv_ldname_format = LX:c;id%x', 'nec_cv_ldname_format',
+     'LX:c;id'),
+    (GOOD + 'nec_cv_ldname_format = LX:AVeryLongControlVolu_%xh',
+     'nec_cv_ldname_format', 'cannot be used'),
     (GOOD + 'nec_ldset = LX:a;id', 'nec_ldset', 'a;id'),
     (GOOD + 'nec_ldname_format = cinder-%s', 'nec_ldname_format',
      'cinder-'),

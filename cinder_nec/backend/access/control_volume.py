@@ -54,6 +54,8 @@ class ControlVolumes:
         self._claims = claims
         self._clock = clock
         self._name_format = name_format
+        # Out of their LD Set perhaps, but not unbound yet.
+        self._going: dict[LdSetName, LdName] = {}
         before, _, after = name_format.partition('%x')
         self._name = re.compile(re.escape(before) + '[0-9a-f]{1,4}'
                                 + re.escape(after))
@@ -75,21 +77,18 @@ class ControlVolumes:
         Crash leaves: a control volume, perhaps without a name or in no
         LD Set; one on LUN 0 goes with the next last LV.
         """
-        if not self._is_needed(ld_set):
+        if (ld_set.target_mode is TargetMode.MULTI_TARGET
+                or self._control_in(self._inventory.current(), ld_set)):
             return
+        # A volume may have left LUN 0 by another service.
         ld_set = self._inventory.refresh().ld_sets.get(ld_set.name, ld_set)
-        if not self._is_needed(ld_set):
+        if _LUN in ld_set.luns():
             return
         ld = self._bind(pool)
         undo.push(f'{ld.name}: iSMcfg ldunbind -ldname {ld.name}',
                   lambda: self._volumes.unbind(ld.name))
         if not self._map(ld, ld_set):
             self._volumes.unbind(ld.name)
-
-    @staticmethod
-    def _is_needed(ld_set: LdSet) -> bool:
-        return (ld_set.target_mode is not TargetMode.MULTI_TARGET
-                and _LUN not in ld_set.luns())
 
     def _bind(self, pool: int) -> LogicalDisk:
         for _ in range(_BIND_TRIES):
@@ -143,7 +142,7 @@ class ControlVolumes:
                 ld_set.name, ld.name, _LUN), happened=mapped)
         except errors.CommandFailed:
             now = self._inventory.current().ld_sets.get(ld_set.name)
-            if now is not None and not self._is_needed(now):
+            if now is not None and _LUN in now.luns():
                 return False
             raise
         self._inventory.record(changes.mapped(
@@ -158,32 +157,44 @@ class ControlVolumes:
         Precondition: :meth:`steady`.
         Re-entry: one that is gone already is a success.
         Undo: nothing to undo.
-        Crash leaves: the control volume in the LD Set or in none.
+        Crash leaves: the control volume in the LD Set, or in none, for
+        the operator.
         """
-        if self._idle(self._inventory.current(), ld_set) is None:
-            return
-        # Another service may have mapped an LV.
-        ld = self._idle(self._inventory.refresh(), ld_set)
-        if ld is None:
-            return
-        LOG.info('`%s` is not needed in LD Set `%s` any more.', ld.name,
-                 ld_set)
-        self._volumes.unbind(ld.name)
+        if self._idle(self._inventory.current(), ld_set) is not None:
+            # Another service may have mapped an LV.
+            ld = self._idle(self._inventory.refresh(), ld_set)
+            if ld is not None:
+                LOG.info('`%s` is not needed in LD Set `%s` any more.',
+                         ld.name, ld_set)
+                self._going[ld_set] = ld.name
+        name = self._going.get(ld_set)
+        if name is not None:
+            self._volumes.unbind(name)
+            del self._going[ld_set]
 
     def _idle(self, config: ArrayConfig,
               name: LdSetName) -> LogicalDisk | None:
+        """Return the control volume of an LD Set without LVs."""
         ld_set = config.ld_sets.get(name)
         if ld_set is None:
             return None
-        control = None
+        disks = [config.logical_disks[ldn] for ldn in ld_set.mappings
+                 if ldn in config.logical_disks]
+        if any(ld.has(RplAttribute.LV)
+               or ld.name.label.endswith(naming.SUFFIX_LINK)
+               for ld in disks):
+            return None
+        control = self._control_in(config, ld_set)
+        if control is None or len(config.mapped_to(control.ldn)) > 1:
+            return None
+        return control
+
+    def _control_in(self, config: ArrayConfig,
+                    ld_set: LdSet) -> LogicalDisk | None:
+        """Return what of this kind is on LUN 0; others' are not."""
         for mapping in ld_set.mappings.values():
             ld = config.logical_disks.get(mapping.ldn)
-            if ld is None:
-                continue
-            if (ld.has(RplAttribute.LV)
-                    or ld.name.label.endswith(naming.SUFFIX_LINK)):
-                return None
-            if (mapping.lun == _LUN and self._name.fullmatch(str(ld.name))
-                    and len(config.mapped_to(ld.ldn)) == 1):
-                control = ld
-        return control
+            if (mapping.lun == _LUN and ld is not None
+                    and self._name.fullmatch(str(ld.name))):
+                return ld
+        return None
