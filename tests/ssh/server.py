@@ -326,7 +326,7 @@ class RawServer:
         self._listener.settimeout(0.05)
         self.port: int = self._listener.getsockname()[1]
         self.received = bytearray()
-        self.accepted = threading.Event()
+        self.heard = threading.Event()
         self._closing = False
         self._open: list[socket.socket] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -348,9 +348,11 @@ class RawServer:
                 sock, _peer = self._listener.accept()
             except OSError:
                 continue
-            self.accepted.set()
             if self._answer is None:
                 self._open.append(sock)
+                sock.settimeout(WAIT_SECONDS)
+                self.received += sock.recv(4096)
+                self.heard.set()
                 continue
             sock.sendall(self._answer)
             sock.settimeout(0.2)

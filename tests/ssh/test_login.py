@@ -138,7 +138,7 @@ def test_something_else_than_an_ssh_server(connect, server, answer):
 def test_server_that_says_nothing(connect, clock, threads):
     with RawServer(None) as other:
         done = threads.start(connect(port=other.port).run, 'echo x', 1000)
-        other.accepted.wait(20)
+        assert other.heard.wait(20)
         clock.advance(30)
         error = support.error_of(done)
     assert isinstance(error, errors.ConnectFailed)

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import logging
+import types
+from typing import Any
 
 import paramiko
 import pytest
 
 from cinder_nec import errors
-from cinder_nec.ismcli import ssh_connect
+from cinder_nec.ismcli import ssh, ssh_connect
+from cinder_nec.retry import Deadline
 from tests.ssh import support
 
 
@@ -99,6 +102,28 @@ def test_waiting_for_the_status_costs_nothing(connect, server, threads,
     server.gate.set()
     done.result(20)
     assert len(waits) < 10
+
+
+def test_reading_one_stream_does_not_hide_the_other(settings, clock):
+    """Both give one sign; stdout gets data while stderr is being read."""
+    channel: Any = paramiko.Channel(1)
+    channel.transport = types.SimpleNamespace(_send_user_message=None)
+    recv, recv_stderr = channel.recv, channel.recv_stderr
+
+    def read_stderr(size: int) -> bytes:
+        channel.in_buffer.feed(b'out')
+        return recv_stderr(size)  # takes the sign back
+
+    def read_stdout(size: int) -> bytes:
+        data = recv(size)
+        channel._handle_eof(None)
+        return data
+
+    channel.recv, channel.recv_stderr = read_stdout, read_stderr
+    channel.in_stderr_buffer.feed(b'err')
+    exchange = ssh._Exchange(settings, channel, 'x',
+                             Deadline.after(clock, 5))
+    assert exchange._read() == (b'out', b'err')
 
 
 def test_channel_closed_without_the_end_of_the_streams(connect):
