@@ -6,7 +6,9 @@ Each test shows the LDs, the pairs and their states before and after.
 
 from __future__ import annotations
 
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
+import contextlib
 
 import pytest
 
@@ -431,9 +433,9 @@ def test_a_volume_that_is_not_whole_gib_has_no_snapshot(lab):
 
 # -- several at once --------------------------------------------------------
 
-def outcomes(futures) -> list[str]:
+def outcomes(started) -> list[str]:
     done = []
-    for future in futures:
+    for future in started:
         error = future.exception(60)
         assert error is None or isinstance(error, errors.NecError), error
         done.append('ok' if error is None else type(error).__name__)
@@ -442,9 +444,9 @@ def outcomes(futures) -> list[str]:
 
 def test_five_snapshots_at_once_give_three(lab):
     with ThreadPoolExecutor(5) as pool:
-        futures = [pool.submit(lab.snapshots.create_snapshot, VOLUME, name)
+        started = [pool.submit(lab.snapshots.create_snapshot, VOLUME, name)
                    for name in (S1, S2, S3, S4, S5)]
-        assert outcomes(futures) == ['PairLimit'] * 2 + ['ok'] * 3
+        assert outcomes(started) == ['PairLimit'] * 2 + ['ok'] * 3
     lab.time.sleep(100 * FULL_SECONDS)
     names, pairs = picture(lab)
     assert len(names) == 4 and len(pairs) == 3
@@ -454,11 +456,32 @@ def test_five_snapshots_at_once_give_three(lab):
 def test_one_kept_rv_serves_one_of_two_at_once(lab):
     keep(lab, S1)
     with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(lab.snapshots.create_snapshot, VOLUME, name)
+        started = [pool.submit(lab.snapshots.create_snapshot, VOLUME, name)
                    for name in (S2, S3)]
-        assert outcomes(futures) == ['ok', 'ok']
+        assert outcomes(started) == ['ok', 'ok']
     lab.time.sleep(10 * FULL_SECONDS)
     assert picture(lab) == (lds_of(VOLUME, S2, S3), pairs_of(S2, S3))
+
+
+def test_a_clone_does_not_take_away_what_a_snapshot_has_chosen(lab):
+    keep(lab, S1, S2, S3)
+    real, clones = lab.volumes.rename, []
+
+    def rename(old_name, new_name):
+        clones.append(pool.submit(lab.snapshots.clone, VOLUME, 1, OTHER, 1,
+                                  [POOL]))
+        # It waits until the snapshot has its RV.
+        with contextlib.suppress(futures.TimeoutError):
+            clones[0].result(0.5)
+        real(old_name, new_name)
+
+    lab.volumes.rename = rename
+    with ThreadPoolExecutor(1) as pool:
+        lab.snapshots.create_snapshot(VOLUME, S4)
+        clones[0].result(60)
+    names, pairs = picture(lab)
+    assert {VOLUME.label, S4.label, OTHER.label} <= set(names)
+    assert len(names) == 4 and len(pairs) == 2
 
 
 def test_a_limit_that_others_reached_is_undone(lab):
