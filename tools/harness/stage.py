@@ -24,7 +24,8 @@ class Stage:
     """Context manager: array first, Cinder second, both gone at the end.
 
     *options* changes the options of the back end; *backends* replaces the
-    one back end by several, each a dict of options over the common ones.
+    one back end by several, each a dict of options over the common ones;
+    *sections* and *env* are other sections of cinder.conf and variables.
     """
 
     def __init__(self, state: Path, driver: Driver, *,
@@ -33,6 +34,8 @@ class Stage:
                  options: Section | None = None,
                  backends: Mapping[str, Section] | None = None,
                  default: Section | None = None,
+                 sections: Mapping[str, Section] | None = None,
+                 env: Mapping[str, str] | None = None,
                  array: Mapping[str, Any] | None = None) -> None:
         self.state = state
         self.driver = driver
@@ -48,6 +51,7 @@ class Stage:
             'native_threads': native_threads, 'debug': debug,
             'default': {'periodic_interval': 60, **self.default_options(),
                         **(default or {})},
+            'sections': sections, 'env': env,
             'template_dir': TEMPLATES}
         self.cinder: CinderProcess
         self.lds_before: list[str] = []
