@@ -239,8 +239,8 @@ class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
     def _others(cls, volume, ending: Connector) -> list[Connector]:
         """Return the hosts of the volume's other attachments.
 
-        The attachment that ends is in Cinder's list still: one that has
-        the same connector is left out, a second one stays.
+        The attachment that ends is in Cinder's list still: one of the same
+        host is left out, a second one stays.
         """
         others = []
         for attachment in volume.volume_attachment or ():
@@ -249,8 +249,7 @@ class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
             except errors.InvalidConnector:
                 LOG.warning('Attachment %s has a connector that cannot be '
                             'used; it is passed by.', attachment.id)
-        same = [o for o in others if o == ending] or [
-            o for o in others if o.is_host_of(ending, cls.PROTOCOL)]
+        same = [o for o in others if o.is_host_of(ending, cls.PROTOCOL)]
         if same:
             others.remove(same[0])
         return [o for o in others if o.initiator or o.wwpns]

@@ -289,6 +289,31 @@ def test_the_last_lun_is_judged_where_zones_are_changed(
     assert manager.hosts() == wwpns(1)
 
 
+def test_no_attach_comes_between_the_look_and_the_removal(
+        lab, driver, manager, locks):
+    old, new = a_volume(lab, connector()), a_volume(lab)
+    driver.initialize_connection(old, connector())
+    look = lab.fc.ended
+
+    with ThreadPoolExecutor(1) as pool:
+        attaches = []
+
+        def then_attach(*arguments):
+            answer = look(*arguments)
+            attach = pool.submit(driver.initialize_connection, new,
+                                 connector())
+            # It waits, or without the lock it comes to its end here.
+            attach.add_done_callback(lambda _done: locks.waiting.set())
+            assert locks.waiting.wait(PATIENCE)
+            attaches.append(attach)
+            return answer
+
+        lab.fc.ended = then_attach
+        driver.terminate_connection(old, connector())
+        attaches[0].result(PATIENCE)
+    assert manager.hosts() == wwpns(1)
+
+
 def test_without_zoning_no_lock_is_needed(lab, monkeypatch):
     monkeypatch.setattr(fczm_utils, 'create_zone_manager', lambda: None)
     driver = driver_on(lab, zoning=False)
