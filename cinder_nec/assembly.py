@@ -27,6 +27,7 @@ from cinder_nec.backend.copying.origins import (
 )
 from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.copying.replication import ReplicationMethod
+from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.io_control import IoControl
@@ -79,6 +80,7 @@ class Backend:
     migration: Migration
     manage: Management
     snapshot_access: SnapshotAccess
+    settler: Settler
 
     @property
     def location(self) -> Location:
@@ -108,11 +110,13 @@ def build(config: BackendConfig, protocol: Protocol,
     volumes = Volumes(array.client, array.inventory, clock)
     pairs = PairCopy(array.client, array.inventory, clock,
                      config.copy_within_seconds)
+    settler = Settler(array.inventory, pairs, clock)
     io_control = IoControl(array.client, array.inventory)
     access = _access(config, array, volumes, protocol, fabric)
     return Backend(
         config=config, array=array, volumes=volumes,
-        copying=_copy_method(config, array, volumes, pairs, clock, method),
+        copying=_copy_method(config, array, volumes, pairs, settler, clock,
+                             method),
         access=access,
         stats=Stats(array.inventory, config.pools,
                     actual_capacity=config.actual_capacity,
@@ -124,7 +128,8 @@ def build(config: BackendConfig, protocol: Protocol,
                           _origins(config, array, pairs, method),
                           config.pools, config.backup_pools),
         snapshot_access=_snapshot_access(config, array, volumes, access,
-                                         clock, method))
+                                         clock, method),
+        settler=settler)
 
 
 def _snapshot_access(config: BackendConfig, array: Array, volumes: Volumes,
@@ -147,15 +152,16 @@ def _origins(config: BackendConfig, array: Array, pairs: PairCopy,
 
 
 def _copy_method(config: BackendConfig, array: Array, volumes: Volumes,
-                 pairs: PairCopy, clock: retry.Clock,
+                 pairs: PairCopy, settler: Settler, clock: retry.Clock,
                  method: Method) -> CopyMethod:
     if method is Method.SNAPSHOT:
         return SnapshotMethod(
             array.client, array.inventory, volumes, pairs,
-            config.backup_pools, claims=array.claims, clock=clock)
+            config.backup_pools, claims=array.claims, settler=settler,
+            clock=clock, waits=config.clone_waits)
     return ReplicationMethod(
         array.client, array.inventory, volumes, pairs, config.backup_pools,
-        claims=array.claims)
+        claims=array.claims, settler=settler, waits=config.clone_waits)
 
 
 def _access(config: BackendConfig, array: Array, volumes: Volumes,

@@ -65,6 +65,7 @@ class BackendConfig:
     max_ld_count: int | None
     actual_capacity: bool
     report_pools: bool
+    clone_waits: bool
     copy_within_seconds: float
     disk_array_name: str
 
@@ -204,6 +205,7 @@ def load(configuration: Any, driver_name: str, host: str) -> BackendConfig:
         max_ld_count=_max_ld_count(section),
         actual_capacity=section.get('nec_actual_free_capacity'),
         report_pools=section.get('nec_report_pools'),
+        clone_waits=section.get('nec_clone_wait_for_copy'),
         copy_within_seconds=float(
             section.get('nec_unpairthread_timeout')
             * _COPY_SECONDS_PER_UNIT),

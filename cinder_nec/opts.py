@@ -113,6 +113,11 @@ nec_opts: list[Any] = [
                   'pool0, pool1 and so on, instead of the roomiest one '
                   'under the name of the back end. Volumes that were made '
                   'before it was switched on keep working.'),
+    _BoolOpt('nec_clone_wait_for_copy', default=False,
+             help='Hand out a clone when all of it is copied, not when it '
+                  'can be read. The array copies in the background '
+                  'otherwise; extending, moving or deleting either end '
+                  'waits for it.'),
     _IntOpt('nec_unpairthread_timeout', default=3600, min=1,
             help='How long one copy may take, in units of 24 seconds: '
                  '3600 for 24 hours.'),

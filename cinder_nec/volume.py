@@ -93,6 +93,19 @@ class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
             raise exception.DriverNotInitialized()
         return self._backend
 
+    def update_provider_info(self, volumes, snapshots):
+        """Go on with the copies that the last run of the service left.
+
+        The manager calls it at start with all volumes of the back end;
+        which RV on the array is one of them is what it is needed for.
+        """
+        try:
+            self.backend.settler.adopt({self._ld_name(v) for v in volumes})
+        except errors.NecError as error:
+            LOG.warning('%s: copies that were left are not looked at: %s',
+                        self._driver_name, error)
+        return None, None
+
     # -- names ---------------------------------------------------------
 
     def _ld_name(self, volume) -> LdName:

@@ -8,7 +8,7 @@ copies end while the driver waits for them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 from pathlib import Path
 import threading
@@ -23,6 +23,7 @@ from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.copying.replication import ReplicationMethod
+from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.reservations import Reservations
@@ -98,6 +99,7 @@ class Lab:
     snapshots: CopyMethod
     access: IscsiAccess
     fc: FcAccess
+    settler: Settler
 
     # -- what was sent -------------------------------------------------
 
@@ -181,8 +183,15 @@ def make_lab(engine: Engine, *, options: AccessOptions | None = None,
              backup_pools: tuple[int, ...] = (BACKUP_POOL,),
              ldn_start: int = 100, replication: bool = False,
              within_seconds: float = 24 * 3600.0,
-             fabric: FabricLookup | None = None) -> Lab:
-    """Return a service of its own on an array."""
+             fabric: FabricLookup | None = None, waits: bool = True,
+             start: Callable[[Callable[[], None]], None] = lambda _: None
+             ) -> Lab:
+    """Return a service of its own on an array.
+
+    :param waits: for copies (``nec_clone_wait_for_copy``)
+    :param start: runs the settler's work; by default nobody does, and
+        copies settle while somebody waits for them
+    """
     clock = engine.array.clock
     assert isinstance(clock, Time)
     gate, claims = ChangeGate(), Claims()
@@ -191,17 +200,19 @@ def make_lab(engine: Engine, *, options: AccessOptions | None = None,
                           Reservations(clock, start=ldn_start))
     volumes = Volumes(client, inventory, clock)
     pairs = PairCopy(client, inventory, clock, within_seconds)
+    settler = Settler(inventory, pairs, clock, start)
     snapshots: CopyMethod = SnapshotMethod(
         client, inventory, volumes, pairs, backup_pools, claims=claims,
-        clock=clock)
+        settler=settler, clock=clock, waits=waits)
     if replication:
-        snapshots = ReplicationMethod(client, inventory, volumes, pairs,
-                                      backup_pools, claims=claims)
+        snapshots = ReplicationMethod(
+            client, inventory, volumes, pairs, backup_pools, claims=claims,
+            settler=settler, waits=waits)
     options = options or AccessOptions()
     access = IscsiAccess(client, inventory, volumes, claims, options)
     fc = FcAccess(client, inventory, volumes, claims, options, fabric)
     return Lab(engine, clock, client, inventory, volumes, snapshots, access,
-               fc)
+               fc, settler)
 
 
 def host(number: int = 1, *, multipath: bool = False) -> Connector:

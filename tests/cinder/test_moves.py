@@ -43,7 +43,8 @@ def driver_on(lab, pools=(POOL,), address='192.0.2.1'):
         array=assembly.Array(lab.client, lab.inventory, None, None),
         volumes=lab.volumes, copying=lab.snapshots, access=lab.access,
         stats=None, io_control=IoControl(lab.client, lab.inventory),
-        migration=make_migration(lab), manage=None, snapshot_access=None)
+        migration=make_migration(lab), manage=None,
+        snapshot_access=None, settler=None)
     return driver
 
 

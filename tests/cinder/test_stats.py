@@ -43,7 +43,8 @@ def driver_on(lab, *, each=False, actual=False, limit=None, pools=(0, 10, 11),
         volumes=lab.volumes, copying=lab.snapshots, access=lab.access,
         stats=Stats(lab.inventory, pools, actual_capacity=actual,
                     max_ld_count=limit),
-        io_control=None, migration=None, manage=None, snapshot_access=None)
+        io_control=None, migration=None, manage=None,
+        snapshot_access=None, settler=None)
     return made
 
 

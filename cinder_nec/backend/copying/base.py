@@ -4,22 +4,28 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+import contextlib
 import logging
 
-from cinder_nec import errors
+from cinder_nec import errors, retry
 from cinder_nec.backend.claims import Claims
-from cinder_nec.backend.copying.pairs import PairCopy
+from cinder_nec.backend.copying.pairs import MAX_PAIRS, PairCopy
 from cinder_nec.backend.copying.replicas import Replicas
+from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.undo import Undo
 from cinder_nec.backend.volumes import Volumes
 from cinder_nec.ismcli.client import IsmClient
-from cinder_nec.ismcli.commands import RvUse
+from cinder_nec.ismcli.commands import CopyRange, RvUse, VolumeAccess
 from cinder_nec.model import LdName, LogicalDisk, RplAttribute
 
 LOG = logging.getLogger(__name__)
 
+# How long an operation waits for a copy that settles before it is refused;
+# a volume whose delete is refused becomes available again in Cinder.
+SETTLE_WITHIN_SECONDS = 600.0
+DELETE_WITHIN_SECONDS = 60.0
 _PAIRED = {RplAttribute.MV, RplAttribute.RV}
 
 
@@ -27,19 +33,24 @@ class CopyMethod(abc.ABC):
     """Snapshots, volumes from snapshots, clones, and deleting all of them.
 
     :param backup_pools: where snapshots are kept (``nec_backup_pools``)
+    :param waits: ``nec_clone_wait_for_copy``: a copy is handed out when all
+        of it is copied, not when it can be read
     """
 
     def __init__(self, client: IsmClient, inventory: Inventory,
                  volumes: Volumes, pairs: PairCopy,
-                 backup_pools: Collection[int], *, claims: Claims) -> None:
+                 backup_pools: Collection[int], *, claims: Claims,
+                 settler: Settler, waits: bool = False) -> None:
         self._client = client
         self._inventory = inventory
         self._volumes = volumes
         self._pairs = pairs
         self._backup_pools = tuple(backup_pools)
         self._claims = claims
+        self._settler = settler
+        self._waits = waits
         self._replicas = Replicas(inventory, volumes, pairs, claims,
-                                  self._backup_pools)
+                                  self._backup_pools, settler.is_target)
 
     @abc.abstractmethod
     def create_snapshot(self, source: LdName, snapshot: LdName) -> None:
@@ -71,26 +82,30 @@ class CopyMethod(abc.ABC):
               volume_gib: int, pools: Collection[int]) -> None:
         """Make a volume with the content ``source`` has now.
 
+        It is ready when its content can be read, and settles then; one
+        that is larger than its source has to be copied first.
+
         Precondition: the source has fewer than three pairs.  An RV that
-        only keeps differences gives way.
+        only keeps differences gives way, and copies that settle are
+        waited for.
         Re-entry: an LD of the new name and the source's size is used.
         Undo: the pair is taken apart and the new LD unbound.
         Crash leaves: the new LD under its name, perhaps paired; deleting
-        the volume removes both.
+        the volume removes both, and a new service lets it settle.
 
         :raises errors.PairLimit: the source has three pairs
         """
+        self._settler.settle_target(source, SETTLE_WITHIN_SECONDS)
         self._volumes.get(source)
-        self._replicas.ensure_place(source, 'clone volume')
-        self._copy_to_new(source, source_gib, volume, volume_gib, pools,
-                          RvUse.IMMEDIATE)
-
-    def _copy_to_new(self, source: LdName, source_gib: int, volume: LdName,
-                     volume_gib: int, pools: Collection[int],
-                     use: RvUse) -> None:
+        try:
+            self._replicas.ensure_place(source, 'clone volume')
+        except errors.PairLimit:
+            if not self._settler.involving(source):
+                raise
         with Undo() as undo:
             self._bind_target(undo, volume, source_gib, volume_gib, pools)
-            self._copy(undo, source, volume, use, 'clone volume')
+            self._copy(undo, source, volume, RvUse.IMMEDIATE,
+                       'clone volume', settles=volume_gib == source_gib)
             if volume_gib > source_gib:
                 self._volumes.extend(volume, volume_gib)
 
@@ -101,17 +116,59 @@ class CopyMethod(abc.ABC):
                   lambda: self._volumes.unbind(volume))
 
     def _copy(self, undo: Undo, source: LdName, volume: LdName,
-              use: RvUse, what: str) -> None:
-        """Copy all of ``source`` to a new LD; both are unpaired then."""
+              use: RvUse, what: str, *, settles: bool = False,
+              then: Callable[[], object] = lambda: None) -> None:
+        """Copy all of ``source`` to a new LD; both are unpaired then.
+
+        :param settles: the caller need not wait for the end
+        :param then: what is to be done at the end
+        """
         self._push_dissolve(undo, source, volume)
-        with self._replicas.being_copied(volume):
-            try:
-                self._pairs.start(source, volume, use, what=what)
-            except errors.PairLimit:
-                self._replicas.ensure_place(source, what, refused=True)
-                self._pairs.start(source, volume, use, what=what)
+        with (self._replicas.being_copied(volume),
+              self._pair_in_turn(source, volume, what)):
+            self._pairs.copy(source, volume, CopyRange.FULL, use,
+                             VolumeAccess.READ_WRITE)
+            if settles and not self._waits:
+                self._settler.hand_over(source, volume, then)
+                return
             self._pairs.wait(source, volume)
             self._pairs.unpair(source, volume)
+        then()
+
+    @contextlib.contextmanager
+    def _pair_in_turn(self, source: LdName, volume: LdName,
+                      what: str) -> Iterator[None]:
+        """Pair two LDs when there is a place; first come, first served.
+
+        The claim is held while copies of this one source end: who comes
+        later would only be refused.  For the time of the block the pair
+        counts as one that somebody looks after.
+        """
+        with contextlib.ExitStack() as place:
+            with self._claims.of(('pairing', source)):
+                self._pair_when_possible(source, volume, what)
+                place.enter_context(self._settler.place(source))
+            yield
+
+    def _pair_when_possible(self, source: LdName, volume: LdName,
+                            what: str) -> None:
+        deadline = self._pairs.deadline()
+        while True:
+            self._settler.wait_for_place(source, MAX_PAIRS, deadline)
+            try:
+                self._pairs.pair(source, volume, what)
+                return
+            except errors.PairLimit:
+                if not self._make_place(source, what, deadline):
+                    raise
+
+    def _make_place(self, source: LdName, what: str,
+                    deadline: retry.Deadline) -> bool:
+        try:
+            self._replicas.ensure_place(source, what, refused=True)
+        except errors.PairLimit:
+            return self._settler.wait_for_less(source, deadline)
+        return not deadline.passed()
 
     def _push_dissolve(self, undo: Undo, mv: LdName, rv: LdName) -> None:
         undo.push(f'the pair of {mv} and {rv}: iSMrc_pair -unpair '
@@ -122,6 +179,7 @@ class CopyMethod(abc.ABC):
 
     def extend_volume(self, name: LdName, size_gib: int) -> None:
         """Expand a volume; see :meth:`Volumes.extend`."""
+        self._settler.settle(name, SETTLE_WITHIN_SECONDS)
         self._volumes.extend(name, size_gib)
 
     def delete_volume(self, name: LdName) -> None:
@@ -137,6 +195,7 @@ class CopyMethod(abc.ABC):
 
         :raises errors.InUse: it has snapshots, or a copy of it is running
         """
+        self._settler.settle(name, DELETE_WITHIN_SECONDS)
         ld = self._volumes.find(name)
         if ld is None:
             LOG.info('Logical Disk `%s` has unbound already.', name)

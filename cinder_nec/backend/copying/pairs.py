@@ -48,6 +48,10 @@ class PairCopy:
         self._clock = clock
         self.within_seconds = within_seconds
 
+    def deadline(self) -> retry.Deadline:
+        """Return when a copy that starts now has to be done."""
+        return retry.Deadline.after(self._clock, self.within_seconds)
+
     # -- looking -------------------------------------------------------
 
     def pair_of_rv(self, rv: str) -> PairStatus | None:

@@ -9,7 +9,7 @@ pairs, and gives way to whatever needs the place.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 import contextlib
 import dataclasses
 import logging
@@ -76,15 +76,19 @@ class Replicas:
     """Looks at the RVs of an MV and removes those that keep differences.
 
     :param backup_pools: where snapshots, hence such RVs, are
+    :param settles: tells whether an RV is a copy that still settles
     """
 
     def __init__(self, inventory: Inventory, volumes: Volumes,
                  pairs: PairCopy, claims: Claims,
-                 backup_pools: Collection[int]) -> None:
+                 backup_pools: Collection[int],
+                 settles: Callable[[LdName], bool] = lambda _: False
+                 ) -> None:
         self._inventory = inventory
         self._volumes = volumes
         self._pairs = pairs
         self._claims = claims
+        self._settles = settles
         self._backup_pools = frozenset(backup_pools)
         self._lock = threading.Lock()
         self._being_copied: set[LdName] = set()
@@ -179,6 +183,7 @@ class Replicas:
         """Tell whether an RV becomes a volume and is no snapshot."""
         with self._lock:
             return (ld.name in self._being_copied
+                    or self._settles(ld.name)
                     or ld.pool not in self._backup_pools)
 
     # -- removing ------------------------------------------------------

@@ -13,8 +13,13 @@ from collections.abc import Collection, Iterable
 import logging
 
 from cinder_nec import errors
-from cinder_nec.backend.copying.base import CopyMethod
-from cinder_nec.backend.copying.pairs import COPYING, MAX_PAIRS
+from cinder_nec.backend.claims import Claims
+from cinder_nec.backend.copying.base import (
+    DELETE_WITHIN_SECONDS,
+    SETTLE_WITHIN_SECONDS,
+    CopyMethod,
+)
+from cinder_nec.backend.copying.pairs import COPYING, MAX_PAIRS, PairCopy
 from cinder_nec.backend.copying.replicas import (
     Replica,
     find_reusable,
@@ -22,7 +27,11 @@ from cinder_nec.backend.copying.replicas import (
     tracks_differences,
 )
 from cinder_nec.backend.copying.revert import Reversal
+from cinder_nec.backend.copying.settler import Settler
+from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.undo import Undo
+from cinder_nec.backend.volumes import Volumes
+from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.ismcli.commands import CopyRange, RvUse, VolumeAccess
 from cinder_nec.model import (
     GIB,
@@ -43,6 +52,16 @@ _LOOK = 'Look at the state of the pair on the array.'
 
 class ReplicationMethod(CopyMethod):
     """Snapshots as RVs of the volume, three at most."""
+
+    def __init__(self, client: IsmClient, inventory: Inventory,
+                 volumes: Volumes, pairs: PairCopy,
+                 backup_pools: Collection[int], *, claims: Claims,
+                 settler: Settler, waits: bool = False) -> None:
+        super().__init__(client, inventory, volumes, pairs, backup_pools,
+                         claims=claims, settler=settler, waits=waits)
+        # Snapshots that are being copied from, and the volumes to pair
+        # them with again.
+        self._unpaired: dict[LdName, LdName] = {}
 
     # -- create --------------------------------------------------------
 
@@ -68,6 +87,7 @@ class ReplicationMethod(CopyMethod):
                 'nec_backup_pools', 'backup_pools is not set.',
                 'Set nec_backup_pools to the numbers of the pools for '
                 'snapshots.', missing=True)
+        self._settler.settle_target(source, SETTLE_WITHIN_SECONDS)
         mv = self._get_source(source)
         try:
             self._take(mv, snapshot)
@@ -172,6 +192,7 @@ class ReplicationMethod(CopyMethod):
 
         :raises errors.UnexpectedState: the pair's state is not known
         """
+        self._settler.settle(snapshot, DELETE_WITHIN_SECONDS)
         ld = self._volumes.find(snapshot)
         if ld is None:
             kept = kept_name(snapshot)
@@ -252,6 +273,7 @@ class ReplicationMethod(CopyMethod):
 
         :raises errors.UnexpectedState: the snapshot has no sure content
         """
+        self._settler.settle_target(snapshot, SETTLE_WITHIN_SECONDS)
         rv = self._volumes.get(snapshot)
         size_gib = rv.capacity_gib
         if size_gib > volume_gib:
@@ -266,10 +288,11 @@ class ReplicationMethod(CopyMethod):
                 undo.push(f'{snapshot} without its pair with {mv}',
                           lambda: self._pair_again(mv, snapshot))
                 self._pairs.unpair(mv, snapshot)
+                self._unpaired[snapshot] = mv
             self._copy(undo, snapshot, volume, RvUse.IMMEDIATE,
-                       'volume from snapshot')
-            if mv is not None:
-                self._pair_again(mv, snapshot)
+                       'volume from snapshot',
+                       settles=volume_gib <= size_gib,
+                       then=lambda: self._pair_again_when_free(snapshot))
             if volume_gib > size_gib:
                 self._volumes.extend(volume, volume_gib)
 
@@ -295,6 +318,14 @@ class ReplicationMethod(CopyMethod):
                 f'whole, take its pair with `{mv}` apart on the array and '
                 'try again.')
         return mv
+
+    def _pair_again_when_free(self, snapshot: LdName) -> None:
+        """Pair a snapshot with its volume after the last copy from it."""
+        if self._settler.involving(snapshot):
+            return
+        mv = self._unpaired.pop(snapshot, None)
+        if mv is not None:
+            self._pair_again(mv, snapshot)
 
     def _pair_again(self, mv: LdName, snapshot: LdName) -> None:
         """Pair a snapshot with its volume; without it, it does its work.
@@ -322,6 +353,8 @@ class ReplicationMethod(CopyMethod):
 
     def revert(self, source: LdName, snapshot: LdName) -> None:
         """Copy a snapshot to its volume; see :class:`Reversal`."""
+        for name in (source, snapshot):
+            self._settler.settle(name, SETTLE_WITHIN_SECONDS)
         Reversal(self._inventory, self._pairs, self._replicas,
                  self._pair_again).run(source, snapshot)
 
@@ -340,6 +373,7 @@ class ReplicationMethod(CopyMethod):
             snapshots
         :raises errors.NoCapacity: a pool has not enough room for its part
         """
+        self._settler.settle(name, SETTLE_WITHIN_SECONDS)
         ld = self._volumes.get(name)
         if not ld.has(RplAttribute.MV):
             try:

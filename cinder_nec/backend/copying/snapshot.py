@@ -9,9 +9,13 @@ import logging
 from cinder_nec import errors, retry
 from cinder_nec.backend import changes
 from cinder_nec.backend.claims import Claims
-from cinder_nec.backend.copying.base import CopyMethod
+from cinder_nec.backend.copying.base import (
+    SETTLE_WITHIN_SECONDS,
+    CopyMethod,
+)
 from cinder_nec.backend.copying.links import Links
 from cinder_nec.backend.copying.pairs import PairCopy
+from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.outcome import carry_out
 from cinder_nec.backend.undo import Undo
@@ -32,9 +36,10 @@ class SnapshotMethod(CopyMethod):
     def __init__(self, client: IsmClient, inventory: Inventory,
                  volumes: Volumes, pairs: PairCopy,
                  backup_pools: Collection[int], *, claims: Claims,
-                 clock: retry.Clock) -> None:
+                 settler: Settler, clock: retry.Clock,
+                 waits: bool = False) -> None:
         super().__init__(client, inventory, volumes, pairs, backup_pools,
-                         claims=claims)
+                         claims=claims, settler=settler, waits=waits)
         self._clock = clock
         self._links = Links(client, inventory)
 
@@ -57,6 +62,7 @@ class SnapshotMethod(CopyMethod):
                 'nec_backup_pools', 'backup_pools is not set.',
                 'Set nec_backup_pools to the number of a pool that has a '
                 'snapshot reserve area.', missing=True)
+        self._settler.settle_target(source, SETTLE_WITHIN_SECONDS)
         bv = self._volumes.get(source)
         with self._claims.of(source), Undo() as undo:
             carry_out(
@@ -127,7 +133,7 @@ class SnapshotMethod(CopyMethod):
             raise errors.InUse(
                 f'Snapshot `{snapshot}` of `{source}` is in use.',
                 'Wait for the restore that uses it.')
-        if status.linked:
+        if status.linked or self._links.is_known(source, snapshot):
             # Cinder deletes no snapshot that a backup uses.
             self._links.clear(source, snapshot, self._volumes.unmap)
         if status.state is SnapState.ACTIVE:
@@ -204,8 +210,12 @@ class SnapshotMethod(CopyMethod):
                 f'svname={snapshot}.', wanted=SnapState.ACTIVE.value,
                 actual=state.value,
                 hint='Was the snapshot reserve area exhausted?')
-        self._copy_to_new(snapshot, snapshot_gib, volume, volume_gib,
-                          pools, RvUse.COMPLETE)
+        with Undo() as undo:
+            self._bind_target(undo, volume, snapshot_gib, volume_gib, pools)
+            self._copy(undo, snapshot, volume, RvUse.COMPLETE,
+                       'volume from snapshot')
+            if volume_gib > snapshot_gib:
+                self._volumes.extend(volume, volume_gib)
 
     def revert(self, source: LdName, snapshot: LdName) -> None:
         """Give a volume the content of a snapshot back.
@@ -222,6 +232,7 @@ class SnapshotMethod(CopyMethod):
         :raises errors.InUse: the volume or the snapshot is in use
         :raises errors.UnexpectedState: the snapshot has no data
         """
+        self._settler.settle(source, SETTLE_WITHIN_SECONDS)
         status = self._find(source, snapshot)
         if status is None:
             raise errors.NotFound(
