@@ -20,6 +20,7 @@ from cinder_nec.model import (
     Portal,
     Protocol,
     TargetMode,
+    Wwpn,
 )
 
 
@@ -111,3 +112,40 @@ def test_without_any_link_all_portals_are_told():
 def test_a_portal_whose_port_is_not_known_is_used_only_without_others():
     assert portals(FOUR, only=2) == ['01', '02']
     assert len(portals(FOUR, only=0)) == 4
+
+
+def fc_array(*links):
+    """An array with two FC ports per controller."""
+    ports = [HostPort(director, number, Protocol.FC,
+                      wwpn=Wwpn(f'{director:08x}{number:08x}'), link=link)
+             for (director, number), link in zip(
+                 [(1, 1), (0, 0), (10, 15), (0, 1)], links, strict=True)]
+    return config({}, ports=[*ports, HostPort(
+        0, 2, Protocol.ISCSI, ip='192.0.2.1', link=UP)])
+
+
+def fc_numbers(array, *port_paths, pool=0):
+    ld_set = LdSet(LdSetName('LX', 's'), Protocol.FC,
+                   port_paths=frozenset(port_paths))
+    return [(int(w.digits[:8], 16), int(w.digits[8:], 16))
+            for w in placement.fc_targets(array, ld_set, pool)]
+
+
+def test_fc_ports_of_the_owning_controller_come_first():
+    array = fc_array(UP, UP, UP, UP)
+    assert fc_numbers(array) == [(0, 0), (0, 1), (10, 15), (1, 1)]
+    assert fc_numbers(array, pool=1) == [(1, 1), (0, 0), (0, 1), (10, 15)]
+
+
+def test_an_fc_link_that_is_not_known_counts_as_up():
+    assert fc_numbers(fc_array(DOWN, UNKNOWN, DOWN, UP)) == [(0, 0), (0, 1)]
+    assert len(fc_numbers(fc_array(DOWN, DOWN, DOWN, DOWN))) == 4
+
+
+def test_fc_ports_that_an_ld_set_lists():
+    array = fc_array(UP, UP, UP, UP)
+    assert fc_numbers(array, '0a-0f(HD10-P15)', '00-01(HD0-P1)') == [
+        (0, 1), (10, 15)]
+    assert fc_numbers(array, '00-09(HD0-P9)') == []
+    # A port that cannot be read must not open all the others.
+    assert fc_numbers(array, 'HD0-P0 (?)') == []
