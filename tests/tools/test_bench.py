@@ -92,7 +92,8 @@ def test_a_failure_is_never_held():
 def test_the_table_tells_a_slow_simulator_from_a_slow_driver(capsys):
     slow = figure(10.0, 5.0, simulator_cpu_seconds=9.0)
     outcome = Outcome('x', 'some work', 'eventlet', slow)
-    where = {'cinder': '29', 'python': '3', 'cores': 2, 'load': 0.0}
+    where = {'revision': 'abc', 'cinder': '29', 'python': '3',
+             'cores': 2, 'load': 0.0}
     found = report.document([outcome], settings.Settings(), where, 1.0)
     report.show(found, Screen())
     shown = capsys.readouterr().out

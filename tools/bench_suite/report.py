@@ -11,9 +11,11 @@ import dataclasses
 from importlib import metadata
 import os
 import platform
+import subprocess
 from typing import Any
 
 from harness.terminal import Screen
+from harness.venvs import ROOT
 
 from .figures import Outcome
 from .settings import Settings
@@ -27,9 +29,17 @@ _SLOW_SIMULATOR = 0.05
 
 def machine() -> dict[str, Any]:
     """Where it is measured, and what else runs there."""
-    return {'python': platform.python_version(),
+    return {'revision': _revision(), 'python': platform.python_version(),
             'cinder': metadata.version('cinder'),
             'cores': os.cpu_count(), 'load': os.getloadavg()[0]}
+
+
+def _revision() -> str:
+    """What is measured, with a + if it is not what was committed."""
+    done = subprocess.run(
+        ['git', 'describe', '--always', '--dirty=+', '--exclude=*'],
+        cwd=ROOT, capture_output=True, text=True)
+    return done.stdout.strip() or 'unknown'
 
 
 def document(outcomes: Sequence[Outcome], settings: Settings,
@@ -109,8 +119,9 @@ def _seconds(row: dict[str, Any], figure: dict[str, Any] | None,
 def notes(found: Document) -> Iterator[str]:
     """What a reader has to know before believing the table."""
     where = found['machine']
-    yield (f'Cinder {where["cinder"]}, Python {where["python"]}, '
-           f'{where["cores"]} cores; the array: ' + ', '.join(
+    yield (f'Revision {where["revision"]}, Cinder {where["cinder"]}, '
+           f'Python {where["python"]}, {where["cores"]} cores; the array: '
+           + ', '.join(
                f'{k} {v:g} s' for k, v
                in found['settings']['latency'].items())
            + f', copy {found["settings"]["copy_rate"]}/s')

@@ -13,6 +13,8 @@ CHANGES_UNTIL_READABLE = 5
 # The image cache rolls over to a new source on this one.
 _ROLLS_OVER = 'SnapshotLimitReached'
 _SMALL_GIB = 1
+# Of one source, at a time.
+_PAIRS = 3
 _TOLERANCE = 1.1
 
 
@@ -67,7 +69,9 @@ def clones(bench: Bench, native: bool, threads: str) -> list[Outcome]:
         operations=tuple(operation(
             'create_cloned_volume', Volume(f'of-image-{i}').fields,
             source.fields) for i in range(number)),
-        changes=(CHANGES_UNTIL_READABLE,) * number, workers=number)
+        # Beyond three pairs one has to be taken apart for each new one.
+        changes=tuple(CHANGES_UNTIL_READABLE + (i >= _PAIRS)
+                      for i in range(number)), workers=number)
     ours, theirs = bench.ours(work, native), bench.in_tree(work, native)
     figure = ours.figure
     rolled = [e for e in figure.errors if _ROLLS_OVER in e]
