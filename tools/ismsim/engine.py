@@ -108,7 +108,7 @@ class Engine:
         if fault.action is Action.DROP_BEFORE:
             return Outcome(_LOST, True)
         if fault.action is Action.HANG_BEFORE:
-            self._hang(gone)
+            _hang(fault, gone)
             return Outcome(_LOST, True)
         if fault.action in (Action.BUSY, Action.REFUSE):
             return Outcome(_injected(parsed, fault))
@@ -116,14 +116,9 @@ class Engine:
         if fault.action is Action.DROP_AFTER:
             return Outcome(reply, True)
         if fault.action is Action.HANG_AFTER:
-            self._hang(gone)
+            _hang(fault, gone)
             return Outcome(reply, True)
         return Outcome(reply)
-
-    def _hang(self, gone: Callable[[], bool]) -> None:
-        cleared = self.faults.cleared
-        while not gone() and not cleared.wait(0.05):
-            pass
 
     def _run(self, parsed: _Parsed) -> Reply:
         if parsed.call is None or parsed.line is None:
@@ -189,6 +184,11 @@ class Engine:
         dirty.clear()
         for observer in self.array.observers:
             observer(touched)
+
+
+def _hang(fault: Fault, gone: Callable[[], bool]) -> None:
+    while not gone() and not fault.released.wait(0.05):
+        pass
 
 
 def _need_evidenced(line: Line, call: Call) -> None:

@@ -7,7 +7,7 @@ pool) are operator actions, see operate.py.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import Enum
 import re
 import threading
@@ -54,6 +54,8 @@ class Fault:
     id: int = 0
     seen: int = 0
     hits: int = 0
+    # Set when the fault is taken away: lets go what hangs because of it.
+    released: threading.Event = field(default_factory=threading.Event)
 
     def matches(self, command: str, kind: Kind) -> bool:
         """Whether the fault counts a command."""
@@ -69,13 +71,15 @@ class Fault:
 
     def as_dict(self) -> dict[str, Any]:
         """The fault as JSON has it."""
-        return {**asdict(self), 'action': self.action.value}
+        values = {**vars(self), 'action': self.action.value}
+        del values['released']
+        return values
 
 
 def fault_from(values: dict[str, Any]) -> Fault:
     """Make a fault of JSON values; raises ValueError with a clear text."""
-    known = {field.name for field in fields(Fault)}
-    known -= {'id', 'seen', 'hits'}
+    known = {one.name for one in fields(Fault)}
+    known -= {'id', 'seen', 'hits', 'released'}
     unknown = sorted(set(values) - known)
     if unknown or 'action' not in values:
         raise ValueError(f'fault: unknown or missing field: '
@@ -93,8 +97,6 @@ class Faults:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._next = 1
-        # Set and replaced whenever faults are cleared: lets hangs go.
-        self.cleared = threading.Event()
 
     def add(self, fault: Fault) -> int:
         """Set a fault; returns its id."""
@@ -107,12 +109,12 @@ class Faults:
     def clear(self, ident: int | None = None) -> int:
         """Take one fault or all away; returns how many it were."""
         with self._lock:
-            before = len(self._faults)
-            self._faults = [fault for fault in self._faults
-                            if ident is not None and fault.id != ident]
-            self.cleared.set()
-            self.cleared = threading.Event()
-            return before - len(self._faults)
+            gone = [fault for fault in self._faults
+                    if ident is None or fault.id == ident]
+            for fault in gone:
+                self._faults.remove(fault)
+                fault.released.set()
+            return len(gone)
 
     def list(self) -> list[dict[str, Any]]:
         """All faults that are set, spent ones included."""
