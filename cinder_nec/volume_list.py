@@ -1,30 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which logical disk belongs to which Cinder volume (manual chapter 8).
 
-Usage: ``python -m cinder_nec.volume_list``, or ``cinder-nec-volume-list``.
-A UUID and an LD name are converted without asking anybody; the lists come
-from Cinder, whose client (python-cinderclient) is needed only then.
+Usage: ``python volume_list.py``, ``python -m cinder_nec.volume_list``, or
+``cinder-nec-volume-list``.  A UUID and an LD name are converted without
+asking anybody; the lists come from Cinder through openstacksdk, which is
+needed only then.
 
 Exit status: 0, 1 if Cinder could not be asked, 2 for a wrong argument.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Mapping, Sequence
+import csv
+import io
+import json
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 import uuid
+import warnings
 
-from cinder_nec import __version__, errors, naming
+if __name__ == '__main__' and not __package__:
+    # As a script: the package's modules are no top-level modules.
+    _here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [os.path.dirname(_here), *(
+        path for path in sys.path if os.path.abspath(path) != _here)]
 
-VERSION = f'Version : {__version__}'
+from cinder_nec import errors, naming  # noqa: E402
+
+# Of the command, not of the driver: the manual's chapter 8.5.
+VERSION = 'Version : 1.0'
 USAGE = f"""\
 {VERSION}
 
-usage: python -m cinder_nec.volume_list [--version] [-v] [--help] [-h]
-           [UUID] [ldname] [list] [snapshot-list] [--all-tenants]
+usage: python volume_list.py [--version] [-v] [--help] [-h]
+        [UUID] [ldname] [list] [snapshot-list]
+        [--all-tenants] [--os-cloud CLOUD] [-f FORMAT]
 
 Show mappings of Cinder volume/snapshot ID and logical disk name in storage.
 
@@ -35,28 +49,42 @@ Optional arguments:
   ldname           filter by logical disk name in storage
   list             show all volumes (default)
   snapshot-list    show all snapshots
-  --all-tenants    show those of all the tenants, with one of the two above
+  --all-tenants    show the volumes or snapshots of all the tenants
+  --os-cloud CLOUD
+                   a cloud of clouds.yaml, instead of the environment
+  --format FORMAT, -f FORMAT
+                   table (default), json, csv or value
 
 Notes:
-  The environment variables of the cinder command must be set in advance
-  for list and snapshot-list: OS_AUTH_URL, OS_USERNAME, OS_PASSWORD,
-  OS_PROJECT_NAME (or OS_TENANT_NAME) and what else the site needs; or
-  OS_AUTH_TYPE=noauth with OS_USER_ID, OS_PROJECT_ID and CINDER_ENDPOINT.
+  The environment variables below must be set in advance.
+    OS_USERNAME, OS_PASSWORD, OS_TENANT_NAME, OS_AUTH_URL
+  Those of Keystone v3 (OS_PROJECT_NAME, OS_USER_DOMAIN_NAME...) and
+  OS_CLOUD serve as well.  Without Keystone: OS_AUTH_TYPE=noauth,
+  OS_USER_ID, OS_PROJECT_ID and CINDER_ENDPOINT.
+  None is needed to convert a UUID or ldname.
   A migrated volume can be named after another UUID than its own; list
   shows it under the name that it has.
 """
 
 ID, LD_NAME = 'ID', 'LD Name'
-# Where Cinder shows the UUID that a migrated volume's data is named after.
-NAME_ID = 'os-vol-mig-status-attr:name_id'
+FORMATS = ('table', 'json', 'csv', 'value')
 
-_API_VERSION = '3.0'
+# The first with which the project may be left out of Cinder's URLs.
+_NOAUTH_MICROVERSION = '3.67'
+_ALL = ('list', 'snapshot-list')
 _INVALID_UUID = 'Invalid UUID format'
 _INVALID_ARGUMENT = 'Invalid argument'
+_TIMEOUT_SECONDS = 60
+
+Rows = Sequence[Sequence[str]]
 
 
 class CinderUnavailable(Exception):
     """Cinder could not be asked; the text says why, in one line."""
+
+
+class InvalidArgument(Exception):
+    """The command line is not one of the known forms."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,17 +96,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if {'-v', '--version'} & set(arguments):
         print(VERSION)
         return 0
-    all_tenants = '--all-tenants' in arguments
-    if all_tenants:
-        arguments.remove('--all-tenants')
-    command = arguments[0] if arguments else 'list'
-    is_list = command in ('list', 'snapshot-list')
-    if (len(arguments) > 1 or command.startswith('-')
-            or (all_tenants and not is_list)):
-        return _fail(_INVALID_ARGUMENT, 2)
     try:
-        print(_listed(command, all_tenants) if is_list
-              else _converted(command), end='')
+        options = _parse(arguments)
+        heading, rows = (_listed(options) if options.what in _ALL
+                         else _converted(options.what))
+        print(shown(heading, rows, options.format), end='')
+    except InvalidArgument:
+        return _fail(_INVALID_ARGUMENT, 2)
     except errors.InvalidInput:
         return _fail(_INVALID_UUID, 2)
     except CinderUnavailable as error:
@@ -91,7 +115,42 @@ def _fail(message: str, status: int) -> int:
     return status
 
 
-# -- tables -------------------------------------------------------------
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InvalidArgument(message)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """:raises InvalidArgument: it is not one of the known forms"""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument('what', nargs='?', default='list')
+    parser.add_argument('--all-tenants', action='store_true')
+    parser.add_argument('--os-cloud', default='')
+    parser.add_argument('-f', '--format', choices=FORMATS,
+                        default='table')
+    options = parser.parse_args(arguments)
+    if options.what not in _ALL and (options.all_tenants
+                                     or options.os_cloud):
+        raise InvalidArgument('nothing to ask a cloud')
+    return options
+
+
+# -- output -------------------------------------------------------------
+
+def shown(heading: Sequence[str], rows: Rows, form: str) -> str:
+    """Return rows in one of the FORMATS, in the way of openstackclient."""
+    if form == 'json':
+        return json.dumps([dict(zip(heading, row, strict=True))
+                           for row in rows], indent=2) + '\n'
+    if form == 'csv':
+        text = io.StringIO()
+        csv.writer(text, quoting=csv.QUOTE_NONNUMERIC,
+                   lineterminator='\n').writerows([heading, *rows])
+        return text.getvalue()
+    if form == 'value':
+        return ''.join(' '.join(row) + '\n' for row in rows)
+    return table(heading, rows)
+
 
 def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table as the manual shows it, its columns centred."""
@@ -105,8 +164,8 @@ def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return '\n'.join([rule, shown[0], rule, *shown[1:], rule]) + '\n'
 
 
-def _converted(text: str) -> str:
-    """Return the table for a UUID or an LD name, what was asked first.
+def _converted(text: str) -> tuple[Sequence[str], Rows]:
+    """Return a UUID or an LD name and the other, as asked for.
 
     :raises errors.InvalidInput: if it is neither
     """
@@ -116,115 +175,105 @@ def _converted(text: str) -> str:
         # The name may be copied with its platform, or be that of an LV.
         label = text.rpartition(':')[2]
         cinder_id = naming.uuid_of(naming.split_suffix(label)[0])
-        return table((LD_NAME, ID), [(label, cinder_id)])
-    return table((ID, LD_NAME), [(cinder_id, naming.ld_name(cinder_id))])
+        return (LD_NAME, ID), [(label, cinder_id)]
+    return (ID, LD_NAME), [(cinder_id, naming.ld_name(cinder_id))]
 
 
-def _listed(command: str, all_tenants: bool) -> str:
+def _listed(options: argparse.Namespace) -> tuple[Sequence[str], Rows]:
     """:raises CinderUnavailable: if Cinder does not answer"""
-    snapshots = command == 'snapshot-list'
     rows = []
-    for details in _ask_cinder(snapshots, all_tenants):
-        cinder_id = str(details['id'])
-        name_id = None if snapshots else details.get(NAME_ID)
+    for cinder_id, name_id in _ask_cinder(
+            options.what == 'snapshot-list', options.all_tenants,
+            options.os_cloud):
         try:
             rows.append((cinder_id, naming.ld_name(name_id or cinder_id)))
         except errors.InvalidInput as error:
             raise CinderUnavailable(
                 f'Cinder shows {cinder_id[:64]!r}, which is no UUID.'
             ) from error
-    return table((ID, LD_NAME), rows)
+    return (ID, LD_NAME), rows
 
 
 # -- Cinder -------------------------------------------------------------
 
-def _ask_cinder(snapshots: bool,
-                all_tenants: bool) -> list[dict[str, Any]]:
-    """Return the details of all volumes or snapshots.
+def _ask_cinder(snapshots: bool, all_tenants: bool,
+                cloud: str) -> list[tuple[str, str]]:
+    """Return the UUIDs of all volumes or snapshots.
 
-    :raises CinderUnavailable: also if its client is not installed
+    Beside each the one that a migrated volume's data is named after.
+
+    :raises CinderUnavailable: also if openstacksdk is not installed
     """
-    try:
-        from cinderclient import client
-        from cinderclient import exceptions as cinder_exceptions
-        from keystoneauth1 import exceptions as keystone_exceptions
-    except ImportError:
-        raise CinderUnavailable(
-            'python-cinderclient is not installed: '
-            'pip install python-cinderclient') from None
-    # Its warnings would stand above the one line of the error.
-    logging.getLogger('keystoneauth').addHandler(logging.NullHandler())
-    try:
-        cinder = client.Client(_API_VERSION, **_connection(os.environ))
-        resource = cinder.volume_snapshots if snapshots else cinder.volumes
-        options = {'all_tenants': 1} if all_tenants else {}
-        return [found.to_dict() for found in resource.list(
-            detailed=True, search_opts=options)]
-    except (cinder_exceptions.ClientException,
-            keystone_exceptions.ClientException) as error:
-        reason = ' '.join(str(error).split()) or type(error).__name__
-        raise CinderUnavailable(
-            f'Cinder could not be asked: {reason[:300]}') from error
+    for name in ('keystoneauth', 'openstack'):
+        # Warnings would stand above the one line of the error.
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
+            import openstack
+        except ImportError:
+            raise CinderUnavailable(
+                'openstacksdk is not installed: pip install openstacksdk'
+            ) from None
+        try:
+            with openstack.connection.Connection(
+                    config=_region(os.environ, cloud)) as connection:
+                storage = connection.block_storage
+                ask = storage.snapshots if snapshots else storage.volumes
+                options = {'all_projects': True} if all_tenants else {}
+                return [(str(found.id),
+                         str(getattr(found, 'migration_id', '') or ''))
+                        for found in ask(details=True, **options)]
+        except CinderUnavailable:
+            raise
+        except Exception as error:
+            # Whatever a plugin, a file or the network has to say.
+            reason = ' '.join(str(error).split()) or type(error).__name__
+            raise CinderUnavailable(
+                f'Cinder could not be asked: {reason[:300]}') from error
 
 
-def _connection(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the client needs, from the OS_* variables.
+def _region(environ: Mapping[str, str], cloud: str) -> Any:
+    """Return what openstacksdk knows of the cloud.
+
+    From the environment or clouds.yaml, as the openstack command has it.
 
     :raises CinderUnavailable: if a needed variable is not set
     """
-    from keystoneauth1 import session
+    from openstack import config
 
-    insecure = environ.get('OS_INSECURE', '').lower() in ('1', 'true', 'yes')
-    verify: bool | str = environ.get('OS_CACERT') or True
-    auth_type = environ.get('OS_AUTH_TYPE') or 'password'
-    plugin = (_no_auth(environ) if auth_type == 'noauth'
-              else _auth(auth_type, environ))
-    connection: dict[str, Any] = {
-        'session': session.Session(
-            plugin, verify=False if insecure else verify, timeout=60),
-        'region_name': environ.get('OS_REGION_NAME') or None,
-        'interface': environ.get('OS_INTERFACE')
-        or environ.get('OS_ENDPOINT_TYPE') or 'publicURL'}
-    if environ.get('CINDER_ENDPOINT') and auth_type != 'noauth':
-        connection['endpoint_override'] = environ['CINDER_ENDPOINT']
-    return connection
+    cloud = cloud or environ.get('OS_CLOUD', '')
+    if not cloud and environ.get('OS_AUTH_TYPE') == 'noauth':
+        return _without_keystone(environ)
+    clouds = config.OpenStackConfig(app_name='cinder-nec-volume-list')
+    known = clouds.get_one(cloud or None, validate=False,
+                           api_timeout=_TIMEOUT_SECONDS)
+    has_password = known.config.get('auth_type') in (None, '', 'password')
+    auth = dict(known.config.get('auth') or {})
+    if has_password and not cloud and 'auth_url' not in auth:
+        _need(environ, ('OS_AUTH_URL', 'OS_USERNAME', 'OS_PASSWORD'))
+    if has_password and not any('domain' in name for name in auth):
+        # As of OS_* variables that are older than Keystone v3.
+        auth['default_domain_id'] = 'default'
+    return clouds.get_one(cloud or None, auth=auth,
+                          api_timeout=_TIMEOUT_SECONDS)
 
 
-def _no_auth(environ: Mapping[str, str]) -> Any:
-    from cinderclient.contrib import noauth
+def _without_keystone(environ: Mapping[str, str]) -> Any:
+    """Return the cloud of a Cinder with ``auth_strategy = noauth``."""
+    from openstack import config
 
     needed = ('OS_USER_ID', 'OS_PROJECT_ID', 'CINDER_ENDPOINT')
     _need(environ, needed)
     user_id, project_id, endpoint = (environ[name] for name in needed)
-    return noauth.CinderNoAuthLoader().load_from_options(
-        user_id=user_id, project_id=project_id, endpoint=endpoint)
-
-
-def _auth(auth_type: str, environ: Mapping[str, str]) -> Any:
-    """Return the plugin of keystoneauth, options from the environment.
-
-    An option ``user-domain-id`` is OS_USER_DOMAIN_ID; its older names
-    count as well (OS_TENANT_NAME for OS_PROJECT_NAME).
-    """
-    from keystoneauth1 import exceptions, loading
-
-    try:
-        loader = loading.get_plugin_loader(auth_type)
-        values: dict[str, str] = {}
-        for option in loader.get_options():
-            for name in (option, *option.deprecated):
-                key = f'OS_{name.name.replace("-", "_").upper()}'
-                if environ.get(key):
-                    values.setdefault(option.dest, environ[key])
-        if auth_type == 'password':
-            _need(environ, ('OS_AUTH_URL', 'OS_USERNAME', 'OS_PASSWORD'))
-            if not any('domain' in name for name in values):
-                values['default_domain_id'] = 'default'
-        return loader.load_from_options(**values)
-    except exceptions.MissingRequiredOptions as error:
-        _need(environ, [f'OS_{option.dest.upper()}'
-                        for option in error.options])
-        raise CinderUnavailable('A variable OS_* is missing.') from error
+    return config.OpenStackConfig(
+        load_envvars=False, load_yaml_config=False).get_one(
+            auth_type='admin_token',
+            auth={'endpoint': endpoint, 'token': f'{user_id}:{project_id}'},
+            block_storage_endpoint_override=endpoint,
+            block_storage_api_version='3',
+            block_storage_default_microversion=_NOAUTH_MICROVERSION,
+            api_timeout=_TIMEOUT_SECONDS)
 
 
 def _need(environ: Mapping[str, str], names: Iterable[str]) -> None:
@@ -232,7 +281,7 @@ def _need(environ: Mapping[str, str], names: Iterable[str]) -> None:
     if missing:
         raise CinderUnavailable(
             f'{", ".join(missing)} must be set in the environment, as for '
-            'the cinder command.')
+            'the openstack command.')
 
 
 if __name__ == '__main__':

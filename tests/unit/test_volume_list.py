@@ -3,24 +3,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import csv
+import importlib.metadata
+import io
+import json
 import os
+from pathlib import Path
 import subprocess
 import sys
-from typing import Any
 import uuid
 
-from cinderclient import client as cinder_client
 from hypothesis import given
 from hypothesis import strategies as st
-from keystoneauth1 import exceptions as keystone_exceptions
 import prettytable
 import pytest
 
-from cinder_nec import __version__, volume_list
+from cinder_nec import volume_list
 from tests.unit import manual_examples
+from tests.unit.fake_cloud import FakeCloud
 
 ID = 'd1935c4b-f2c3-4f4a-8cfe-a46e95550e1e'
 LABEL = '6NSjtgPWTieAMhvsJspHA6'
+PACKAGE = Path(volume_list.__file__).resolve().parent
 ID_TABLE = f"""\
 +--------------------------------------+------------------------+
 |                  ID                  |        LD Name         |
@@ -43,63 +48,55 @@ EMPTY_TABLE = """\
 """
 
 
+USAGE_OF_THE_MANUAL = """\
+Version : 1.0
+
+usage: python volume_list.py [--version] [-v] [--help] [-h]
+        [UUID] [ldname] [list] [snapshot-list]
+
+Show mappings of Cinder volume/snapshot ID and logical disk name in storage.
+
+Optional arguments:
+--version, -v    show program's version number and exit
+--help, -h       show this help and exit
+UUID             filter by uuid of Cinder volume/snapshot
+ldname           filter by logical disk name in storage
+list             show all volumes (default)
+snapshot-list    show all snapshots
+
+Notes:
+The environment variables below must be set in advance.
+OS_USERNAME, OS_PASSWORD, OS_TENANT_NAME, OS_AUTH_URL
+"""
+
+
 @pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variables and no clouds.yaml but those of the test."""
     for name in os.environ:
         if name.startswith(('OS_', 'CINDER_')):
             monkeypatch.delenv(name)
-
-
-class Found:
-    """A volume or snapshot as the client returns it."""
-
-    def __init__(self, **details: Any) -> None:
-        self._details = details
-
-    def to_dict(self) -> dict[str, Any]:
-        return self._details
-
-
-class FakeCinder:
-    """Stands for cinderclient.client.Client."""
-
-    def __init__(self) -> None:
-        self.made_with: list[tuple[Any, ...]] = []
-        self.asked: list[tuple[Any, ...]] = []
-        self.found: dict[str, list[Found]] = {'volumes': [],
-                                              'snapshots': []}
-        self.error: Exception | None = None
-
-    def __call__(self, version: str, **options: Any) -> Any:
-        self.made_with.append((version, options))
-        cinder = self
-
-        class Resource:
-            def __init__(self, kind: str) -> None:
-                self.kind = kind
-
-            def list(self, **options: Any) -> list[Found]:
-                cinder.asked.append((self.kind, options))
-                if cinder.error:
-                    raise cinder.error
-                return cinder.found[self.kind]
-
-        class Client:
-            volumes = Resource('volumes')
-            volume_snapshots = Resource('snapshots')
-
-        return Client()
+    # Where the SDK looks otherwise it has made up its mind on import.
+    monkeypatch.setenv('OS_CLIENT_CONFIG_FILE',
+                       str(tmp_path / 'clouds.yaml'))
 
 
 @pytest.fixture
-def cinder(monkeypatch: pytest.MonkeyPatch) -> FakeCinder:
-    fake = FakeCinder()
-    monkeypatch.setattr(cinder_client, 'Client', fake)
-    for name, value in (('OS_AUTH_TYPE', 'noauth'), ('OS_USER_ID', 'admin'),
-                        ('OS_PROJECT_ID', 'abc'),
-                        ('CINDER_ENDPOINT', 'http://127.0.0.1:1/v3')):
+def nobody() -> Iterator[FakeCloud]:
+    """A cloud that nothing points to."""
+    with FakeCloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(nobody: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> FakeCloud:
+    """A cloud, and the environment of the manual's 8.2 that leads there."""
+    for name, value in (('OS_USERNAME', 'admin'),
+                        ('OS_PASSWORD', nobody.password),
+                        ('OS_TENANT_NAME', 'demo'),
+                        ('OS_AUTH_URL', nobody.keystone)):
         monkeypatch.setenv(name, value)
-    return fake
+    return nobody
 
 
 # -- conversions ------------------------------------------------------------
@@ -167,87 +164,147 @@ def test_any_argument(text: str) -> None:
 
 @pytest.mark.parametrize('arguments', [
     ['list', 'snapshot-list'], [ID, LABEL], ['list', ID], ['--all'],
-    ['-x'], ['list', '--all-tenants', '--all-tenants'],
-    [ID, '--all-tenants'], ['--all-tenants', LABEL], ['list', ''],
-    ['--all-tenants=1']])
-def test_invalid_arguments(arguments: list[str], cinder: FakeCinder,
+    ['-x'], [ID, '--all-tenants'], ['--all-tenants', LABEL], ['list', ''],
+    ['--all-tenants=1'], ['-f'], ['-f', 'yaml'], ['list', '-f', ''],
+    ['--os-cloud'], [ID, '--os-cloud', 'site']])
+def test_invalid_arguments(arguments: list[str], cloud: FakeCloud,
                            capsys: pytest.CaptureFixture[str]) -> None:
     assert volume_list.main(arguments) == 2
     shown = capsys.readouterr()
     assert shown.err == 'Invalid argument\n'
     assert shown.out == ''
-    assert cinder.asked == []
+    assert cloud.asked == []
 
 
 @pytest.mark.parametrize('arguments', [
     ['-h'], ['--help'], ['list', '-h'], ['-v', '--help']])
 def test_help(arguments: list[str],
               capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line of 8.4 is there, in its order."""
     assert volume_list.main(arguments) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith(f'Version : {__version__}\n')
-    for word in ('usage:', 'UUID', 'ldname', 'snapshot-list',
-                 '--all-tenants', 'OS_TENANT_NAME', 'CINDER_ENDPOINT'):
-        assert word in shown
+    shown = [line.strip() for line in
+             capsys.readouterr().out.splitlines()]
+    at = -1
+    for line in USAGE_OF_THE_MANUAL.splitlines():
+        at = shown.index(line.strip(), at + 1)
+    for word in ('--all-tenants', '--os-cloud', 'CINDER_ENDPOINT'):
+        assert any(word in line for line in shown)
 
 
 @pytest.mark.parametrize('option', ['-v', '--version'])
 def test_version(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert volume_list.main([option]) == 0
-    assert capsys.readouterr().out == f'Version : {__version__}\n'
+    assert capsys.readouterr().out == 'Version : 1.0\n'
 
 
 # -- lists ------------------------------------------------------------------
 
 @pytest.mark.parametrize('arguments', [[], ['list']])
-def test_volumes(arguments: list[str], cinder: FakeCinder,
+def test_volumes(arguments: list[str], cloud: FakeCloud,
                  capsys: pytest.CaptureFixture[str]) -> None:
-    cinder.found['volumes'] = [Found(id=ID, size=1)]
+    cloud.found['volumes'] = [{'id': ID, 'size': 1}]
     assert volume_list.main(arguments) == 0
     assert capsys.readouterr().out == ID_TABLE
-    assert cinder.asked == [
-        ('volumes', {'detailed': True, 'search_opts': {}})]
+    assert cloud.asked == [('/volume/v3/volumes/detail', {})]
+    assert cloud.tokens == ['from-keystone']
 
 
+@pytest.mark.parametrize('arguments', [
+    ['snapshot-list', '--all-tenants'], ['--all-tenants', 'snapshot-list']])
 def test_snapshots_of_all_tenants(
-        cinder: FakeCinder, capsys: pytest.CaptureFixture[str]) -> None:
-    cinder.found['snapshots'] = [
-        Found(id=i) for i, _name in manual_examples.GOOD]
-    for arguments in (['snapshot-list', '--all-tenants'],
-                      ['--all-tenants', 'snapshot-list']):
-        assert volume_list.main(arguments) == 0
-        lines = capsys.readouterr().out.splitlines()
-        assert len(lines) == 4 + len(manual_examples.GOOD)
-        assert cinder.asked.pop() == ('snapshots', {
-            'detailed': True, 'search_opts': {'all_tenants': 1}})
+        arguments: list[str], cloud: FakeCloud,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.found['snapshots'] = [
+        {'id': i} for i, _name in manual_examples.GOOD]
+    assert volume_list.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [tuple(line.split()[1:4:2]) for line in lines[3:-1]] == list(
+        manual_examples.GOOD)
+    assert cloud.asked == [('/volume/v3/snapshots/detail',
+                            {'all_tenants': ['True']})]
 
 
-def test_nothing_to_list(cinder: FakeCinder,
+def test_nothing_to_list(cloud: FakeCloud,
                          capsys: pytest.CaptureFixture[str]) -> None:
     assert volume_list.main(['--all-tenants']) == 0
     assert capsys.readouterr().out == EMPTY_TABLE
-    assert cinder.asked[0][1]['search_opts'] == {'all_tenants': 1}
+    assert cloud.asked[0][1] == {'all_tenants': ['True']}
+
+
+def test_more_than_one_page(cloud: FakeCloud,
+                            capsys: pytest.CaptureFixture[str]) -> None:
+    """Cinder answers with at most osapi_max_limit at a time."""
+    cloud.page_size = 2
+    cloud.found['volumes'] = [{'id': i} for i, _ in manual_examples.GOOD]
+    assert volume_list.main(['-f', 'value']) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()
+            ] == [i for i, _ in manual_examples.GOOD]
 
 
 def test_a_migrated_volume_has_the_name_of_its_data(
-        cinder: FakeCinder, capsys: pytest.CaptureFixture[str]) -> None:
+        cloud: FakeCloud, capsys: pytest.CaptureFixture[str]) -> None:
     """W1: id instead of name_id."""
     own = '11111111-2222-4333-8444-555555555555'
-    cinder.found['volumes'] = [
-        Found(**{'id': own, 'os-vol-mig-status-attr:name_id': ID})]
+    cloud.found['volumes'] = [
+        {'id': own, 'os-vol-mig-status-attr:name_id': ID}]
     assert volume_list.main(['list']) == 0
     assert f'| {own} | {LABEL} |' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('name_id', [None, ''])
 def test_a_volume_that_was_not_migrated(
-        name_id: str | None, cinder: FakeCinder,
+        name_id: str | None, cloud: FakeCloud,
         capsys: pytest.CaptureFixture[str]) -> None:
-    cinder.found['volumes'] = [
-        Found(**{'id': ID, 'os-vol-mig-status-attr:name_id': name_id})]
+    cloud.found['volumes'] = [
+        {'id': ID, 'os-vol-mig-status-attr:name_id': name_id}]
     assert volume_list.main(['list']) == 0
     assert capsys.readouterr().out == ID_TABLE
 
+
+# -- formats ----------------------------------------------------------------
+
+def read_json(text: str) -> list[list[str]]:
+    rows = json.loads(text)
+    return [list(rows[0]), *(list(row.values()) for row in rows)]
+
+
+FORMATS = {
+    'table': lambda text: [
+        line.strip('| ').split(' | ') if 'LD Name' not in line
+        else ['ID', 'LD Name'] for line in text.splitlines()
+        if not line.startswith('+')],
+    'json': read_json,
+    'csv': lambda text: list(csv.reader(io.StringIO(text))),
+    'value': lambda text: [
+        ['ID', 'LD Name'], *map(str.split, text.splitlines())],
+}
+
+
+@pytest.mark.parametrize('form', FORMATS)
+@pytest.mark.parametrize('option', ['-f', '--format'])
+def test_formats(option: str, form: str, cloud: FakeCloud,
+                 capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.found['volumes'] = [{'id': i} for i, _ in manual_examples.GOOD]
+    assert volume_list.main(['list', option, form]) == 0
+    rows = FORMATS[form](capsys.readouterr().out)
+    assert rows == [['ID', 'LD Name'], *map(list, manual_examples.GOOD)]
+
+
+@pytest.mark.parametrize(('form', 'shown'), [
+    ('json', '[]\n'), ('csv', '"ID","LD Name"\n'), ('value', ''),
+    ('table', EMPTY_TABLE)])
+def test_formats_of_nothing(form: str, shown: str, cloud: FakeCloud,
+                            capsys: pytest.CaptureFixture[str]) -> None:
+    assert volume_list.main([f'-f{form}']) == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_format_of_a_conversion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert volume_list.main([LABEL, '-f', 'value']) == 0
+    assert capsys.readouterr().out == f'{LABEL} {ID}\n'
+
+
+# -- tables -----------------------------------------------------------------
 
 @given(st.lists(st.tuples(st.uuids().map(str), st.text(
     alphabet='abcXYZ019', min_size=1, max_size=26)), max_size=4))
@@ -276,7 +333,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     ('', ('OS_AUTH_URL', 'OS_USERNAME', 'OS_PASSWORD')),
     ('password', ('OS_AUTH_URL', 'OS_USERNAME', 'OS_PASSWORD')),
     ('noauth', ('OS_USER_ID', 'OS_PROJECT_ID', 'CINDER_ENDPOINT')),
-    ('v3token', ('OS_AUTH_URL',))])
+    ('v3token', ('auth_url',))])
 def test_missing_environment(
         auth_type: str, names: tuple[str, ...],
         monkeypatch: pytest.MonkeyPatch,
@@ -288,28 +345,48 @@ def test_missing_environment(
         assert name in shown
 
 
-def test_the_client_is_not_installed(
+def test_the_sdk_is_not_installed(
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(sys.modules, 'cinderclient', None)
+    monkeypatch.setitem(sys.modules, 'openstack', None)
     assert volume_list.main([]) == 1
-    assert 'pip install python-cinderclient' in one_line(capsys)
+    assert 'pip install openstacksdk' in one_line(capsys)
     # Conversions do without it.
     assert volume_list.main([ID]) == 0
 
 
-def test_cinder_does_not_answer(
-        cinder: FakeCinder, capsys: pytest.CaptureFixture[str]) -> None:
-    cinder.error = keystone_exceptions.ConnectFailure('no\nway ' * 300)
+def test_nobody_answers(cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch,
+                        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv('OS_AUTH_URL', 'http://127.0.0.1:1/v3')
     assert volume_list.main([]) == 1
     shown = one_line(capsys)
-    assert shown.startswith('Cinder could not be asked: no way no way')
+    assert shown.startswith('Cinder could not be asked: ')
+    assert '127.0.0.1:1' in shown
+    assert len(shown) < 350
+
+
+def test_a_wrong_password(cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch,
+                          capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv('OS_PASSWORD', 'secret-of-mine')
+    assert volume_list.main([]) == 1
+    shown = one_line(capsys)
+    assert 'wrong password' in shown
+    assert 'secret-of-mine' not in shown
+
+
+@pytest.mark.parametrize('status', [403, 404, 500])
+def test_cinder_refuses(status: int, cloud: FakeCloud,
+                        capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.failure = (status, 'no\nway ' * 300)
+    assert volume_list.main([]) == 1
+    shown = one_line(capsys)
+    assert 'no way no way' in shown
     assert len(shown) < 350
 
 
 def test_an_id_that_is_no_uuid(
-        cinder: FakeCinder, capsys: pytest.CaptureFixture[str]) -> None:
-    cinder.found['volumes'] = [Found(id='volume-1')]
+        cloud: FakeCloud, capsys: pytest.CaptureFixture[str]) -> None:
+    cloud.found['volumes'] = [{'id': 'volume-1'}]
     assert volume_list.main([]) == 1
     assert 'volume-1' in one_line(capsys)
 
@@ -321,84 +398,191 @@ def test_an_unknown_auth_type(monkeypatch: pytest.MonkeyPatch,
     assert 'smoke' in one_line(capsys)
 
 
-# -- authentication ---------------------------------------------------------
-
-def test_without_keystone(cinder: FakeCinder) -> None:
-    volume_list.main([])
-    (version, options), = cinder.made_with
-    assert version.startswith('3')
-    session = options['session']
-    assert session.get_endpoint() == 'http://127.0.0.1:1/v3/abc'
-    assert session.get_auth_headers()['x-user-id'] == 'admin'
-    assert 'endpoint_override' not in options
+@pytest.mark.parametrize('text', ['clouds: {site: ', '[]', 'a: b', '\0'])
+def test_a_broken_clouds_yaml(text: str, tmp_path: Path,
+                              capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / 'clouds.yaml').write_text(text)
+    assert volume_list.main(['--os-cloud', 'site']) == 1
+    assert one_line(capsys).startswith('Cinder could not be asked: ')
 
 
-def test_with_keystone_as_the_manual_says(
-        cinder: FakeCinder, monkeypatch: pytest.MonkeyPatch) -> None:
+# -- which cloud ------------------------------------------------------------
+
+def login(cloud: FakeCloud) -> tuple[object, object]:
+    """Return the user and the scope of the one login."""
+    auth, = (body['auth'] for body in cloud.logins)
+    user = auth['identity']['password']['user']
+    assert user.pop('password') == cloud.password
+    return user, auth['scope']
+
+
+def test_the_environment_of_the_manual(cloud: FakeCloud) -> None:
     """OS_TENANT_NAME is the older name of OS_PROJECT_NAME."""
-    for name, value in (
-            ('OS_AUTH_TYPE', ''), ('OS_USERNAME', 'admin'),
-            ('OS_PASSWORD', 'openstack'), ('OS_TENANT_NAME', 'demo'),
-            ('OS_AUTH_URL', 'http://127.0.0.1:5000/v3'),
-            ('OS_USER_ID', ''), ('OS_PROJECT_ID', ''),
-            ('OS_REGION_NAME', 'north')):
+    assert volume_list.main([]) == 0
+    default = {'id': 'default'}
+    assert login(cloud) == (
+        {'name': 'admin', 'domain': default},
+        {'project': {'name': 'demo', 'domain': default}})
+
+
+def test_the_environment_of_keystone_v3(
+        cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv('OS_TENANT_NAME')
+    for name, value in (('OS_PROJECT_NAME', 'service'),
+                        ('OS_USER_DOMAIN_NAME', 'users'),
+                        ('OS_PROJECT_DOMAIN_ID', 'projects'),
+                        ('OS_IDENTITY_API_VERSION', '3')):
         monkeypatch.setenv(name, value)
     assert volume_list.main([]) == 0
-    options = cinder.made_with[0][1]
-    plugin = options['session'].auth
-    assert (plugin._username, plugin._password, plugin._project_name) == (
-        'admin', 'openstack', 'demo')
-    assert plugin._default_domain_id == 'default'
-    assert options['region_name'] == 'north'
-    assert options['session'].verify is True
-    assert options['endpoint_override'] == 'http://127.0.0.1:1/v3'
+    assert login(cloud) == (
+        {'name': 'admin', 'domain': {'name': 'users'}},
+        {'project': {'name': 'service', 'domain': {'id': 'projects'}}})
 
 
-def test_domains_and_certificates(
-        cinder: FakeCinder, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (
-            ('OS_AUTH_TYPE', 'password'), ('OS_USERNAME', 'admin'),
-            ('OS_PASSWORD', 'openstack'), ('OS_PROJECT_NAME', 'demo'),
-            ('OS_AUTH_URL', 'https://keystone/v3'),
-            ('OS_USER_DOMAIN_NAME', 'users'),
-            ('OS_PROJECT_DOMAIN_ID', 'projects'),
-            ('OS_CACERT', '/etc/ssl/site.pem')):
+@pytest.mark.parametrize(('region', 'status'), [
+    ('RegionOne', 0), ('north', 0), ('south', 1)])
+def test_a_region(region: str, status: int, cloud: FakeCloud,
+                  monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud.regions = ('RegionOne', 'north')
+    monkeypatch.setenv('OS_REGION_NAME', region)
+    assert volume_list.main([]) == status
+
+
+@pytest.fixture
+def site(nobody: FakeCloud, tmp_path: Path) -> FakeCloud:
+    """A cloud that clouds.yaml names ``site``."""
+    (tmp_path / 'clouds.yaml').write_text(f"""\
+clouds:
+  site:
+    auth:
+      auth_url: {nobody.keystone}
+      username: operator
+      password: {nobody.password}
+      project_name: admin
+      user_domain_name: Default
+      project_domain_name: Default
+  elsewhere:
+    auth: {{auth_url: 'http://127.0.0.1:1/v3', username: a, password: b}}
+""")
+    nobody.found['volumes'] = [{'id': ID}]
+    return nobody
+
+
+@pytest.mark.parametrize('arguments', [
+    ['--os-cloud', 'site'], ['list', '--os-cloud=site']])
+def test_os_cloud(arguments: list[str], site: FakeCloud,
+                  monkeypatch: pytest.MonkeyPatch,
+                  capsys: pytest.CaptureFixture[str]) -> None:
+    """Stronger than OS_CLOUD and than an environment without Keystone."""
+    monkeypatch.setenv('OS_CLOUD', 'elsewhere')
+    monkeypatch.setenv('OS_AUTH_TYPE', 'noauth')
+    assert volume_list.main(arguments) == 0
+    assert capsys.readouterr().out == ID_TABLE
+    assert login(site)[0] == {'name': 'operator',
+                              'domain': {'name': 'Default'}}
+
+
+def test_os_cloud_in_the_environment(
+        site: FakeCloud, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv('OS_CLOUD', 'site')
+    assert volume_list.main([]) == 0
+    assert capsys.readouterr().out == ID_TABLE
+
+
+def test_a_cloud_that_is_not_known(
+        site: FakeCloud, capsys: pytest.CaptureFixture[str]) -> None:
+    assert volume_list.main(['--os-cloud', 'nowhere']) == 1
+    assert 'nowhere' in one_line(capsys)
+
+
+def test_without_keystone(
+        nobody: FakeCloud, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in (('OS_AUTH_TYPE', 'noauth'), ('OS_USER_ID', 'admin'),
+                        ('OS_PROJECT_ID', 'abc'),
+                        ('CINDER_ENDPOINT', nobody.cinder)):
         monkeypatch.setenv(name, value)
-    volume_list.main([])
-    session = cinder.made_with[0][1]['session']
-    assert session.verify == '/etc/ssl/site.pem'
-    assert session.auth._user_domain_name == 'users'
-    assert session.auth._project_domain_id == 'projects'
-    assert session.auth._default_domain_id is None
+    nobody.found['volumes'] = [{'id': ID}]
+    assert volume_list.main([]) == 0
+    assert capsys.readouterr().out == ID_TABLE
+    assert nobody.tokens == ['admin:abc']
+    assert nobody.logins == []
 
+
+def test_admin_token(
+        nobody: FakeCloud, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in (('OS_AUTH_TYPE', 'admin_token'),
+                        ('OS_TOKEN', 'admin:abc'),
+                        ('OS_ENDPOINT', nobody.cinder)):
+        monkeypatch.setenv(name, value)
+    nobody.found['snapshots'] = [{'id': ID}]
+    assert volume_list.main(['snapshot-list']) == 0
+    assert capsys.readouterr().out == ID_TABLE
+    assert nobody.tokens == ['admin:abc']
+
+
+# -- certificates -----------------------------------------------------------
 
 @pytest.mark.parametrize(('value', 'verify'), [
-    ('', True), ('false', True), ('0', True), ('true', False),
-    ('True', False), ('1', False)])
+    (None, True), ('false', True), ('true', False), ('True', False)])
 def test_insecure_only_when_asked_for(
-        value: str, verify: bool, cinder: FakeCinder,
+        value: str | None, verify: bool, cloud: FakeCloud,
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('OS_INSECURE', value)
-    volume_list.main([])
-    assert cinder.made_with[0][1]['session'].verify is verify
+    if value is not None:
+        monkeypatch.setenv('OS_INSECURE', value)
+    region = volume_list._region(os.environ, '')
+    assert region.get_requests_verify_args()[0] is verify
+
+
+def test_a_certificate_of_the_site(
+        cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('OS_CACERT', '/etc/ssl/site.pem')
+    region = volume_list._region(os.environ, '')
+    assert region.get_requests_verify_args()[0] == '/etc/ssl/site.pem'
 
 
 # -- as a program -----------------------------------------------------------
 
-def test_as_a_module_without_loading_cinder() -> None:
+def run(*command: str, cwd: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, *command], check=False, capture_output=True,
+        text=True, cwd=cwd)
+    assert done.stderr == ''
+    return done.returncode, done.stdout
+
+
+def test_conversions_load_no_library(tmp_path: Path) -> None:
     code = (
         'import sys\n'
         'from cinder_nec import volume_list\n'
         f'status = volume_list.main(["{ID}"])\n'
-        'bad = {"cinderclient", "keystoneauth1", "cinder", "oslo_config"}\n'
+        'bad = {"openstack", "keystoneauth1", "cinder", "oslo_config"}\n'
         'sys.exit(status or bool(bad & set(sys.modules)))\n')
-    done = subprocess.run([sys.executable, '-c', code], check=False,
-                          capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, ID_TABLE)
-    done = subprocess.run(
-        [sys.executable, '-m', 'cinder_nec.volume_list', LABEL],
-        check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, NAME_TABLE)
+    assert run('-c', code, cwd=PACKAGE.parent) == (0, ID_TABLE)
+
+
+def test_as_a_module() -> None:
+    assert run('-m', 'cinder_nec.volume_list', LABEL,
+               cwd=PACKAGE.parent) == (0, NAME_TABLE)
+
+
+def test_as_a_script(cloud: FakeCloud, tmp_path: Path) -> None:
+    """From anywhere, also from its own directory, as in the manual."""
+    cloud.found['volumes'] = [{'id': ID}]
+    script = PACKAGE / 'volume_list.py'
+    assert run(str(script), LABEL, cwd=tmp_path) == (0, NAME_TABLE)
+    assert run('volume_list.py', 'list', cwd=PACKAGE) == (0, ID_TABLE)
+
+
+def test_as_a_command() -> None:
+    """The entry point of the package names what the other forms run."""
+    config = (PACKAGE.parent / 'setup.cfg').read_text()
+    assert 'cinder-nec-volume-list = cinder_nec.volume_list:main' in config
+    for entry in importlib.metadata.entry_points(
+            group='console_scripts', name='cinder-nec-volume-list'):
+        assert entry.load() is volume_list.main
 
 
 def test_random_uuids_come_back(
