@@ -71,7 +71,8 @@ class ManageMixin:
                                sort_keys, sort_dirs):
         """List the LDs of the pools; one dump, whatever their number."""
         with reporting('Listed Manageable Volumes',
-                       'List Manageable Volumes', ''):
+                       'List Manageable Volumes',
+                       f'Backend = {self.backend.config.backend_name}'):
             found = self.backend.manage.volumes(
                 {self._ld_name(v): v.id for v in cinder_volumes})
         page = volume_utils.paginate_entries_list(
@@ -118,7 +119,8 @@ class ManageMixin:
         """
         known = {self._snapshot_name(s): s for s in cinder_snapshots}
         with reporting('Listed Manageable Snapshots',
-                       'List Manageable Snapshots', ''):
+                       'List Manageable Snapshots',
+                       f'Backend = {self.backend.config.backend_name}'):
             found = self.backend.manage.snapshots(
                 {name: s.id for name, s in known.items()})
             page = volume_utils.paginate_entries_list(

@@ -138,6 +138,11 @@ class Links:
         ld = self._inventory.current().find_ld(name)
         return ld or self._inventory.refresh().find_ld(name)
 
+    def is_known(self, source: LdName, snapshot: LdName) -> bool:
+        """Tell, without asking the array, whether there is an LV."""
+        name = link_name(source, snapshot)
+        return self._inventory.current().find_ld(name) is not None
+
     def remove(self, source: LdName, snapshot: LdName) -> None:
         """Unlink and unbind the LV of a snapshot.
 
@@ -167,6 +172,8 @@ class Links:
         ld = self._inventory.refresh().find_ld(link_name(source, snapshot))
         sets = () if ld is None else (
             self._inventory.current().mapped_to(ld.ldn))
+        if ld is None and not self._is_linked(source, snapshot):
+            return
         if ld is None or (sets and unmap is None):
             where = ', '.join(str(s.name) for s in sets) or 'none of ours'
             raise errors.InUse(
