@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How Sphinx builds the operator's guide: ``tox -e docs``."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+import sys
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from cinder_nec import __version__  # noqa: E402
+
+
+def _has(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+project = 'cinder-nec'
+copyright = '2026, the authors of cinder-nec'
+version = release = __version__
+
+# Options are taken from the package itself, so the pages cannot differ.
+extensions = ['oslo_config.sphinxext']
+exclude_patterns = []
+# Release notes come out of the history, which an archive does not have.
+if _has('reno') and (ROOT / '.git').exists():
+    extensions.append('reno.sphinxext')
+else:
+    exclude_patterns.append('releasenotes.rst')
+
+if _has('openstackdocstheme'):
+    extensions.append('openstackdocstheme')
+    html_theme = 'openstackdocs'
+    openstackdocs_repo_name = ''
+    openstackdocs_auto_name = False
+    openstackdocs_auto_version = False
+    openstackdocs_pdf_link = False
+    html_theme_options = {'show_other_versions': False}
+    pygments_style = 'native'
+else:
+    html_theme = 'alabaster'
+
+nitpicky = True
+html_copy_source = False
+highlight_language = 'console'
