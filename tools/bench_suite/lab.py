@@ -17,7 +17,7 @@ import yaml
 from harness import drivers, names
 from ismsim.process import SimProcess
 
-from .peer import Peer
+from .peer import Peer, PeerError
 from .settings import Settings
 
 _NAMESPACE = uuid.UUID('b7c4a9b8-33b0-4ad5-8d0c-4c9c0f0fe0a1')
@@ -154,8 +154,11 @@ class Lab:
     def __enter__(self) -> Lab:
         try:
             self.sim.start()
-        except BaseException:
+        except BaseException as error:
+            self.sim.stop()
             shutil.rmtree(self.directory, ignore_errors=True)
+            if isinstance(error, RuntimeError):
+                raise PeerError(str(error)) from error
             raise
         return self
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import json
 from pathlib import Path
@@ -40,6 +40,7 @@ ROWS: dict[str, tuple[Row, str]] = {
     'two-processes': (rows_create.pair, 'two services on one array'),
 }
 INTERRUPTED = 130
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 QUICK: dict[str, Any] = {'lds': (100, 400), 'parallel': 8, 'dump_lds': 1000,
          'patience': 6.0, 'idle_seconds': 2.0}
 
@@ -153,26 +154,23 @@ class Progress:
 
 
 def measure(names: Sequence[str], bench: Bench,
-            modes: Sequence[bool]) -> list[Outcome]:
+            modes: Sequence[bool]) -> Iterator[Outcome]:
     """Run rows, each in each mode; a row that cannot run says why."""
-    found: list[Outcome] = []
     for number, name in enumerate(names, 1):
         row, about = ROWS[name]
         for native in modes:
             threads = 'native' if native else 'eventlet'
             bench.tell(f'[{number}/{len(names)}] {about} ({threads})')
             try:
-                found += row(bench, native, threads)
+                yield from row(bench, native, threads)
             except PeerError as error:
-                found.append(Outcome(name, about, threads,
-                                     problem=str(error)))
-    return found
+                yield Outcome(name, about, threads, problem=str(error))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = parse(sys.argv[1:] if argv is None else argv)
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING:
         signal.signal(number, _interrupt)
     settings = settings_of(options)
     names = [name for name in ROWS
@@ -180,13 +178,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     modes = [False, True] if options.both else [options.native_threads]
     began = time.monotonic()
     machine = report.machine()
+    outcomes: list[Outcome] = []
+    interrupted = False
     try:
         if options.plot is not None:
             plot.need_library(lambda text: print(text, file=sys.stderr))
-        outcomes = measure(names, Bench(settings, Progress()), modes)
+        # One by one: an interrupted run keeps what it has.
+        for outcome in measure(names, Bench(settings, Progress()), modes):
+            outcomes.append(outcome)
     except KeyboardInterrupt:
-        print('interrupted', file=sys.stderr)
-        return INTERRUPTED
+        print('\ninterrupted: these rows were run', file=sys.stderr)
+        interrupted = True
     except plot.NoLibrary as error:
         print(f'tools/bench: {error}', file=sys.stderr)
         return 2
@@ -197,10 +199,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.json.write_text(json.dumps(document, indent=1) + '\n')
     if options.plot is not None:
         plot.draw(document, options.plot)
+    if interrupted:
+        return INTERRUPTED
     return 0 if all(outcome.held for outcome in outcomes) else 1
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End what runs; a second Ctrl-C must not end the cleaning up."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

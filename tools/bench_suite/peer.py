@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -52,7 +53,9 @@ class Peer:
     def __exit__(self, kind: type[BaseException] | None,
                  error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._stream.close()
+        # A request that was not read to its end must not raise here.
+        with contextlib.suppress(OSError):
+            self._stream.close()
         self._socket.close()
         try:
             self._process.wait(_END_SECONDS)
