@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 import dataclasses
 import itertools
+import re
 
 import pytest
 
 from cinder_nec import errors
 from cinder_nec.backend.io_control import IoControl, IoLimits
+from cinder_nec.backend.manage import Reference
+from cinder_nec.backend.snapshot_access import LinkAccess
 from cinder_nec.backend.volumes import migrating, parked
 from cinder_nec.model import LdName
 from ismsim.faults import Action
@@ -30,6 +33,14 @@ from tests.backend.arrays import (
 )
 from tests.backend.moves import make_migration
 from tests.backend.replication import label
+from tests.backend.test_manage import (
+    THEIR_SNAPSHOT,
+    THEIRS,
+    add,
+    add_snapshot,
+    management,
+)
+from tests.backend.test_snapshot_access import link_access
 
 VOLUME, OTHER = LdName('LX', 'V' * 21), LdName('LX', 'W' * 21)
 SNAPSHOT = LdName('LX', 'S' * 21)
@@ -37,6 +48,8 @@ DATA = b'what the user wrote'
 KEPT = tuple(label(number) for number in range(1, 4))
 MOVED_TO = 2
 COPY_RATE = float(1 << 30)
+# Its name tells its number.
+_CONTROL = re.compile('__ControlVolume_[0-9a-f]+h')
 
 ONCE = (
     (Action.BUSY, {}),
@@ -127,6 +140,45 @@ def unpaired_rv(lab: Lab) -> None:
     lab.client.rc_unpair(VOLUME.label, SNAPSHOT.label)
 
 
+def their_volume(lab: Lab) -> None:
+    """An LD of somebody else, with a snapshot."""
+    add(lab)
+    lab.write(THEIRS, DATA)
+    add_snapshot(lab)
+
+
+def changed_after_snapshot(lab: Lab) -> None:
+    snapshot(lab)
+    lab.time.sleep(10_000)
+    lab.write(VOLUME, b'what came later')
+
+
+def snapshot_access(lab: Lab, protocol: str) -> LinkAccess:
+    """Return the one of a service: it may remember something."""
+    known = vars(lab).setdefault('snapshot_access', {})
+    if protocol not in known:
+        known[protocol] = link_access(lab, getattr(lab, protocol))
+    return known[protocol]
+
+
+def attach_snapshot(protocol: str) -> Callable[[Lab], object]:
+    return lambda lab: snapshot_access(lab, protocol).attach(
+        VOLUME, SNAPSHOT, host() if protocol == 'access' else fc_host(),
+        lambda _info: None)
+
+
+def detach_snapshot(protocol: str) -> Callable[[Lab], object]:
+    return lambda lab: snapshot_access(lab, protocol).detach(
+        VOLUME, SNAPSHOT, host() if protocol == 'access' else fc_host())
+
+
+def attached_snapshot(protocol: str) -> Callable[[Lab], object]:
+    def prepare(lab: Lab) -> None:
+        snapshot(lab)
+        attach_snapshot(protocol)(lab)
+    return prepare
+
+
 def with_replication(name: str, prepare: Callable[[Lab], object],
                      run: Callable[[Lab], object], *,
                      removes: bool = False) -> Operation:
@@ -178,6 +230,24 @@ OPERATIONS = (
     Operation('clear after a migration', interrupted_migration,
               lambda lab: make_migration(lab).clear(VOLUME),
               removes=True),
+    Operation('manage', their_volume,
+              lambda lab: management(lab).manage_volume(
+                  Reference(THEIRS.label), VOLUME)),
+    Operation('manage snapshot', their_volume,
+              lambda lab: management(lab).manage_snapshot(
+                  Reference(THEIR_SNAPSHOT.label), THEIRS, SNAPSHOT)),
+    Operation('revert', changed_after_snapshot,
+              lambda lab: lab.snapshots.revert(VOLUME, SNAPSHOT),
+              removes=True),
+    Operation('attach snapshot', snapshot, attach_snapshot('access')),
+    Operation('attach snapshot FC', snapshot, attach_snapshot('fc')),
+    Operation('detach snapshot', attached_snapshot('access'),
+              detach_snapshot('access'), removes=True),
+    Operation('detach snapshot FC', attached_snapshot('fc'),
+              detach_snapshot('fc'), removes=True),
+    Operation('delete attached snapshot', attached_snapshot('access'),
+              lambda lab: lab.snapshots.delete_snapshot(VOLUME, SNAPSHOT),
+              removes=True),
     # -- data replication method; copies take their time
     with_replication(
         'RV', volume,
@@ -215,6 +285,9 @@ OPERATIONS = (
     with_replication(
         'delete MV with RVs', lambda lab: kept_rvs(lab, *KEPT[:2]),
         lambda lab: lab.snapshots.delete_volume(VOLUME), removes=True),
+    with_replication(
+        'revert to RV', changed_after_snapshot,
+        lambda lab: lab.snapshots.revert(VOLUME, SNAPSHOT)),
 )
 
 
@@ -231,9 +304,10 @@ def prepared(directory, operation: Operation) -> Lab:
 def by_name(lab: Lab) -> tuple[object, ...]:
     """Return the array's state without the numbers the array chooses."""
     store = lab.engine.array.store
-    names = {ld.ldn: ld.name for ld in store.lds.values()}
+    names = {ld.ldn: _CONTROL.sub('control volume', ld.name)
+             for ld in store.lds.values()}
     return (
-        sorted((ld.name if ld.platform else 'nameless', ld.capacity)
+        sorted((names[ld.ldn] if ld.platform else 'nameless', ld.capacity)
                for ld in store.lds.values()),
         sorted((names[p.mv], names[p.rv]) for p in store.pairs.values()),
         sorted((names[g.bv], names[g.sv], g.state.value)
@@ -292,4 +366,7 @@ def retry(operation: Operation, lab: Lab, what: str) -> None:
         lab.snapshots.delete_volume(OTHER)
     if operation.name in ('snapshot', 'RV', 'RV reused'):
         lab.snapshots.delete_snapshot(VOLUME, SNAPSHOT)
+    if operation.name.startswith('manage') and (
+            {VOLUME.label, SNAPSHOT.label} & set(lab.lds())):
+        return  # It is done, and Cinder knows.
     operation.run(lab)
