@@ -210,6 +210,7 @@ def test_a_reused_number_reads_zeros(bench):
     bench.bind('a', 0)
     bench.write('a', b'secret')
     bench.ok('iSMcfg ldunbind -ldname LX:a')
+    assert not bench.array.backing.path(0).exists()
     bench.bind('b', 0)
     assert bench.read('b', 6) == bytes(6)
 

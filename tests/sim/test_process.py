@@ -258,6 +258,29 @@ def test_state(control):
     assert control.ldset('LX:none') is None
 
 
+def test_writes_that_no_host_could_make(control, ld):
+    ld('t_mv', 21)
+    ld('t_rv', 22)
+    both = '-mv t_mv -mvflg ld -rv t_rv -rvflg ld'
+    replicate = f'iSMrc_replicate {both} -nowait -cprange full -cpmode bg'
+    separate = f'iSMrc_separate {both} -rvuse immediate -nowait -rvacc '
+    ok(control, f'iSMrc_pair -pair {both}')
+    control.write('t_rv', b'x')
+    ok(control, replicate)
+    with pytest.raises(ControlError, match='not writable'):
+        control.write('t_rv', b'x')
+    ok(control, separate + 'ro')
+    with pytest.raises(ControlError, match='not writable'):
+        control.write('t_rv', b'x')
+    control.advance(10)
+    ok(control, replicate)
+    ok(control, separate + 'rw')
+    control.write('t_rv', b'x')
+    control.write('t_mv', b'x')
+    control.advance(10)
+    ok(control, f'iSMrc_pair -unpair {both}')
+
+
 def test_pairs(control, ld):
     ld('t_mv', 21)
     ld('t_rv', 22)
@@ -308,7 +331,10 @@ def test_snapshots(control, ld):
     ok(control, 'iSMcfg lvbind -bvname LX:t_bv -lvn 40 -lvname t_lv')
     with pytest.raises(ControlError, match='shows no snapshot'):
         control.path('t_lv')
-    ok(control, 'iSMsc_link -lv t_lv -lvflg ld -sv t_sv -svflg ld')
+    ok(control, 'iSMsc_link -lv t_lv -lvflg ld -sv t_sv -svflg ld '
+       '-lvacc ro')
+    with pytest.raises(ControlError, match='not writable'):
+        control.write('t_lv', b'x')
     assert control.ld('t_lv')['sv'] == 't_sv'
     assert control.path('t_lv').exists()
     ok(control, 'iSMsc_unlink -lv t_lv -lvflg ld')

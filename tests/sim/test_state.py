@@ -17,6 +17,7 @@ import pytest
 from ismsim import operate, persist
 from ismsim.backing import copy_sparse
 from ismsim.clock import ManualClock
+from ismsim.entities import LdKind
 from ismsim.loader import find_config, read_config
 from ismsim.main import build_engine
 from ismsim.store import TABLES, Store
@@ -201,6 +202,12 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(name=NAMES)
     def unbind(self, name):
         self.run(f'iSMcfg ldunbind -ldname LX:{name}')
+
+    @rule(name=NAMES)
+    def write(self, name):
+        ld = self.engine.array.store.find_ld(name)
+        if ld is not None and ld.kind is LdKind.ORDINARY:
+            self.engine.array.backing.write(ld.ldn, 0, b'x', ld.capacity)
 
     @rule(ldn=LDNS, size=st.integers(1, 4))
     def expand(self, ldn, size):

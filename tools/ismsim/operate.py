@@ -17,6 +17,7 @@ from ismsim.array import Array
 from ismsim.commands.common import add_ld, remove_ld
 from ismsim.copying import (
     copy_left,
+    is_accessible_rv,
     lose_snapshot,
     separate_difference,
     set_abnormal,
@@ -172,6 +173,15 @@ def _readable(array: Array, values: Values) -> LogicalDisk:
     return found
 
 
+def _is_writable(array: Array, found: LogicalDisk) -> bool:
+    link = array.store.links.get(found.ldn)
+    if link is not None:
+        return link.access == 'rw'
+    pair = array.store.pair_of_rv(found.ldn)
+    return pair is None or (is_accessible_rv(pair)
+                            and pair.rv_access == 'rw')
+
+
 @operation
 def ld_path(array: Array, values: Values) -> str:
     """The LD's backing file, made if it is not there yet."""
@@ -192,8 +202,14 @@ def ld_read(array: Array, values: Values) -> str:
 
 @operation
 def ld_write(array: Array, values: Values) -> None:
-    """Write bytes (base 64) to an LD, as a host does."""
+    """Write bytes (base 64) to an LD, as a host does.
+
+    Refused where a host could not write: to an LV linked read-only, to an
+    RV that is copied to or was separated read-only (ISMCLI.md B.3).
+    """
     found = _readable(array, values)
+    if not _is_writable(array, found):
+        raise OperateError(f'{found.name} is not writable now')
     array.backing.write(found.ldn, int(values.get('offset', 0)),
                         base64.b64decode(values['data']), found.capacity)
 

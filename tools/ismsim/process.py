@@ -20,7 +20,8 @@ SIM = Path(__file__).resolve().parents[1] / 'sim'
 class SimProcess:
     """Starts tools/sim, and stops it again.
 
-    A context manager. `extra` are further command line options. With
+    A context manager. `extra` are further command line options,
+    `launcher` comes before the command. With
     `directory` everything (state, journal, control socket, log) is kept
     there and a second SimProcess can go on from it; without it all is
     temporary.
@@ -33,6 +34,7 @@ class SimProcess:
                  directory: str | Path | None = None,
                  authorized_keys: str | Path | None = None,
                  extra: tuple[str, ...] = (),
+                 launcher: tuple[str, ...] = (),
                  timeout: float = 30.0) -> None:
         self.user = user
         self.password = password
@@ -48,7 +50,7 @@ class SimProcess:
         self.journal_path = self.directory / 'journal.jsonl'
         self.log_path = self.directory / 'sim.log'
         self._command = [
-            str(SIM), '--config', str(config), '--user', user,
+            *launcher, str(SIM), '--config', str(config), '--user', user,
             '--state', str(self.directory / 'state'),
             '--control', str(self.control_path),
             '--journal', str(self.journal_path)]
