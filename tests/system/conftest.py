@@ -20,7 +20,7 @@ from harness.stage import Stage
 from tests.system.cloud import Cloud
 
 # No periodic task in a test's way: stats are read once, at the start.
-QUIET = {'periodic_interval': 3600}
+QUIET = {'periodic_interval': 3600, 'backend_stats_polling_interval': 3600}
 
 Stages = Callable[[Driver], Stage]
 

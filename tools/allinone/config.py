@@ -115,6 +115,9 @@ def default_section(layout: Layout, backends: Sequence[str],
         'service_down_time': 60,
         'periodic_interval': 10,
         'periodic_fuzzy_delay': 0,
+        # A driver that does not come up is reported at once; Cinder would
+        # try again three times, with seconds between.
+        'reinit_driver_count': 0,
         'glance_api_servers': 'http://127.0.0.1:1',
         # The default quota is ten volumes.
         'quota_volumes': -1,

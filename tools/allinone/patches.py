@@ -78,16 +78,27 @@ def queue_for_sqlite() -> None:
 
 
 def service_class() -> Any:
-    """cinder.service.Service, with a heartbeat for each instance.
+    """cinder.service.Service, with a record of its own for each instance.
 
     The id of the service record is an attribute of Cinder's class: in one
     process only the last service started would keep its heartbeat, and
-    the others go down after service_down_time.
+    the others go down after service_down_time. Services that start side
+    by side could even clean up in each other's name.
     """
     from cinder import service
     lock = threading.Lock()
 
     class Service(service.Service):
+        def start(self) -> None:
+            init_host = self.manager.init_host
+
+            def as_myself(**arguments: Any) -> Any:
+                return init_host(**{
+                    **arguments, 'service_id': self.origin_service_id})
+
+            self.manager.init_host = as_myself
+            super().start()
+
         def report_state(self) -> None:
             with lock:
                 service.Service.service_id = self.origin_service_id

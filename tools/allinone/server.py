@@ -39,12 +39,13 @@ def serve(state: Path, port: int = 0, template: Path | None = None) -> None:
     scheduler, volumes = start_services(conf)
     sock = start_api(layout, port, native)
     endpoint = f'http://127.0.0.1:{sock.getsockname()[1]}/v3'
-    wait_for_scheduler(scheduler, volumes, stop)
+    wait_for_scheduler(scheduler, volumes)
     up = {name: name in volumes
           and bool(volumes[name].manager.driver.initialized)
           for name in conf.enabled_backends or []}
     print(json.dumps({'endpoint': endpoint, 'pid': os.getpid(),
                       'backends': up}), flush=True)
+    stop.orderly = True
     while not stop.asked:
         time.sleep(0.05)
     sock.close()
@@ -56,11 +57,15 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.asked = False
+        # Until then there is nothing to stop in order.
+        self.orderly = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
 
     def _ask(self, _number: int, _frame: Any) -> None:
         self.asked = True
+        if not self.orderly:
+            os._exit(1)
 
 
 def configure(layout: Layout) -> Any:
@@ -122,11 +127,25 @@ def start_services(conf: Any) -> tuple[Any, dict[str, Any]]:
             volumes[name] = service.create(
                 binary='cinder-volume', host=f'{conf.host}@{name}',
                 service_name=name, coordination=True)
-            volumes[name].start()
         except Exception:
             # As cinder-volume does: the other back ends go on.
-            volumes.pop(name, None)
             log.exception('Volume service %s failed to start.', name)
+
+    def start(name: str) -> None:
+        try:
+            volumes[name].start()
+        except Exception:
+            del volumes[name]
+            log.exception('Volume service %s failed to start.', name)
+
+    # Side by side, as processes of their own would: one that waits for
+    # its array does not hold the others up.
+    threads = [threading.Thread(target=start, args=(name,), daemon=True)
+               for name in list(volumes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return scheduler, volumes
 
 
@@ -153,14 +172,13 @@ def start_api(layout: Layout, port: int, native: bool) -> Any:
     return sock
 
 
-def wait_for_scheduler(scheduler: Any, volumes: dict[str, Any],
-                       stop: StopRequest) -> None:
+def wait_for_scheduler(scheduler: Any, volumes: dict[str, Any]) -> None:
     """Wait until the scheduler knows every back end that came up."""
     from cinder import context
     wanted = {svc.host for svc in volumes.values()
               if svc.manager.driver.initialized}
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not stop.asked:
+    while time.monotonic() < deadline:
         pools = scheduler.manager.driver.get_pools(
             context.get_admin_context(), None)
         if wanted <= {pool['name'].partition('#')[0] for pool in pools}:

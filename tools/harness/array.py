@@ -255,7 +255,8 @@ def _ld_set(raw: Mapping[str, Any]) -> LdSet:
         multi_target=raw['mode'] == 'Multi-Target',
         initiators=tuple(raw['initiators']),
         wwpns=tuple(path.replace('-', '').lower() for path in raw['paths']),
-        portals=tuple(f'{ip}:3260' for ip in raw['portals']),
+        portals=tuple(f'{ip}:{raw["portal_port"]}'
+                      for ip in raw['portals']),
         luns={lun['lun']: lun['ldn'] for lun in raw['luns']},
         targets={lun['target']: lun['ldn'] for lun in raw['luns']
                  if lun['target']})

@@ -14,6 +14,7 @@ from harness.steps import Runner, Step
 GIB = 1 << 30
 INITIATOR = 'iqn.1994-05.com.redhat:demo-host'
 WWPNS = ('10000090faa0786a', '10000090faa0786b')
+WWNN = '20000090faa0786a'
 HOST = 'demo-host'
 SHOWN = ('id', 'size', 'status', 'source_volid', 'snapshot_id', 'volume_id')
 # Where the demo writes: the first block, one amid the volume, the last.
@@ -182,8 +183,8 @@ class Walk:
         return cli.properties(output)['id']
 
     def _attach_fc(self) -> str:
-        connector = {'wwpns': list(WWPNS), 'host': HOST, 'ip': '192.0.2.10',
-                     'multipath': False}
+        connector = {'wwpns': list(WWPNS), 'wwnns': [WWNN], 'host': HOST,
+                     'ip': '192.0.2.10', 'multipath': False}
         self.run.screen.line('>>> client.attachments.create('
                              f'{self.volume!r}, {connector})', 'green',
                              indent=3)
