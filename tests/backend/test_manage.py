@@ -168,6 +168,20 @@ def test_a_volume_with_snapshots_is_taken_over_with_them(lab):
     assert SNAPSHOT.label not in lab.lds()
 
 
+def test_a_size_that_is_not_whole_cannot_be_copied_before_an_extend(lab):
+    """The array binds whole GiB only, and pairs what is of one size."""
+    add(lab, size='1536 MiB')
+    lab.write(THEIRS, DATA)
+    management(lab).manage_volume(by_name(THEIRS), VOLUME)
+    before = lab.state()
+    with pytest.raises(errors.StateError, match='1610612736 bytes.*extend'):
+        lab.snapshots.clone(VOLUME, 2, SNAPSHOT, 2, [POOL])
+    assert lab.state() == before
+    lab.snapshots.extend_volume(VOLUME, 3)
+    lab.snapshots.clone(VOLUME, 3, SNAPSHOT, 3, [POOL])
+    assert lab.read(SNAPSHOT, len(DATA)) == DATA
+
+
 def mapped(lab: Lab) -> LdName:
     lab.access.attach(add(lab), host())
     return THEIRS

@@ -132,8 +132,23 @@ class PairCopy:
         except errors.CommandFailed as error:
             if len(self.pairs_of_mv(mv.label)) >= MAX_PAIRS:
                 raise pair_limit(what, mv) from error
+            self._check_sizes(mv, rv, error)
             raise
         self._note(rv, RplAttribute.RV)
+
+    def _check_sizes(self, mv: LdName, rv: LdName,
+                     refusal: errors.CommandFailed) -> None:
+        """Explain what a volume that was managed can lead to."""
+        config = self._inventory.current()
+        sizes = [0 if ld is None else ld.capacity_bytes
+                 for ld in map(config.find_ld, (mv, rv))]
+        if sizes[0] != sizes[1]:
+            raise errors.StateError(
+                f'`{mv}` has {sizes[0]} bytes and `{rv}` {sizes[1]}: they '
+                f'cannot be paired. {refusal}',
+                'Logical disks are bound in whole GiB only. A volume of '
+                'another size gets whole when it is extended.'
+            ) from refusal
 
     def copy(self, mv: LdName, rv: LdName, copy_range: CopyRange,
              use: RvUse, access: VolumeAccess) -> None:
