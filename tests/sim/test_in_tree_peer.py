@@ -99,10 +99,14 @@ class Peer:
         self._process.stdout.close()
 
 
-@pytest.fixture(params=['MStorageISCSIDriver', 'MStorageFCDriver'])
+@pytest.fixture(params=[
+    ('MStorageISCSIDriver', False), ('MStorageISCSIDriver', True),
+    ('MStorageFCDriver', False)], ids=['iscsi', 'iscsi-multi', 'fc'])
 def peer(request, tmp_path):
+    driver, multitarget = request.param
     with SimProcess() as sim:
-        peer = Peer(sim, tmp_path, request.param)
+        sim.control.call('rules', set={'default_multitarget': multitarget})
+        peer = Peer(sim, tmp_path, driver)
         yield peer
         peer.close()
         # Nothing that it sent was out of the grammar.
@@ -135,6 +139,14 @@ def test_life_of_a_volume(peer):
     assert peer.ld(FROM_SNAPSHOT)['rpl_attribute'] == 'IV'
 
     clone = resource(CLONE, size=2)
+    check_clone(peer, clone, volume)
+    peer('terminate_connection', volume, CONNECTOR)
+    assert peer.ld(SOURCE)['ldsets'] == []
+    check_revert_and_delete(peer, volume, snapshot, (restored, clone))
+
+
+def check_clone(peer, clone, volume):
+    """The clone has the source's bytes of when it was asked for."""
     peer('create_cloned_volume', clone, volume)
     peer.write(SOURCE, b'after the clone!!!!')
     assert peer.read(CLONE, 19) == b'after the snapshot!'
@@ -145,16 +157,16 @@ def test_life_of_a_volume(peer):
     assert peer.ld(CLONE)['capacity'] == 5 * GIB
     assert peer.read(CLONE, 19) == b'after the snapshot!'
 
-    peer('terminate_connection', volume, CONNECTOR)
-    assert peer.ld(SOURCE)['ldsets'] == []
 
+def check_revert_and_delete(peer, volume, snapshot, others):
+    """Back to the snapshot, and then everything goes."""
     peer('revert_to_snapshot', None, volume, snapshot)
     assert peer.read(SOURCE, 19) == b'before the snapshot'
 
     peer('delete_snapshot', snapshot)
     assert peer.ld(SNAPSHOT) is None
     assert peer.ld(SOURCE)['rpl_attribute'] == 'IV'
-    for gone in (volume, clone, restored):
+    for gone in (volume, *others):
         peer('delete_volume', gone)
         assert peer.ld(gone['resource']['id']) is None
 

@@ -209,6 +209,12 @@ def test_the_cache_never_shows_the_past(bench):
     assert lds(dump(bench))['0000']['RPL Attribute'] == 'BV'
     bench.ok('iSMcfg generationdel -bvname LX:a -count 1')
     assert lds(dump(bench))['0000']['RPL Attribute'] == 'IV'
+    bench.bind('rv', 1)
+    assert lds(dump(bench))['0000']['RPL Attribute'] == 'IV'
+    bench.pair('a', 'rv')
+    assert lds(dump(bench))['0000']['RPL Attribute'] == 'MV'
+    assert lds(dump(bench))['0001']['RPL Attribute'] == 'RV'
+    bench.ok('iSMrc_pair -unpair -mv a -mvflg ld -rv rv -rvflg ld')
     bench.ok('iSMcfg ldexpand -ldn 0 -capacity 2 -unit gb')
     assert lds(dump(bench))['0000']['LD Capacity'] == str(2 * GIB)
     bench.ok('iSMcfg ldunbind -ldname LX:a')
