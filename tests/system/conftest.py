@@ -64,14 +64,19 @@ def cloud(stage: Stage) -> Iterator[Cloud]:
 
 @contextlib.contextmanager
 def user_of(stage: Stage) -> Iterator[Cloud]:
-    """A user of a stage; nothing of his may stay on the array."""
-    before = stage.array.contents()
+    """A user of a stage; nothing of his may stay on the array.
+
+    Nor may a line have reached it that is not in its grammar.
+    """
+    before, mark = stage.array.contents(), stage.array.mark()
     user = Cloud(stage)
     try:
         yield user
     finally:
         user.clean_up()
     assert stage.array.contents() == before
+    assert not [command.text for command in stage.array.journal(mark)
+                if command.hostile or command.kind == 'UNKNOWN']
 
 
 @pytest.fixture
