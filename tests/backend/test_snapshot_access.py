@@ -225,6 +225,16 @@ def test_at_once(bench):
     assert bench.controls() == []
 
 
+def test_the_name_format_of_snapshots_may_be_another(bench):
+    """nec_backup_ldname_format; the in-tree driver finds nothing (W14)."""
+    other = LdName('WN', SNAPSHOT.label)
+    before = bench.lab.state()[0]
+    bench.attach(other)
+    assert LV.label in bench.luns().values()
+    bench.detach(other)
+    assert bench.lab.state()[0] == before
+
+
 # -- LUN 0 ------------------------------------------------------------------
 
 def test_a_control_volume_takes_lun_0_and_goes_with_the_last(with_luns):
