@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -152,19 +153,19 @@ def test_the_state_survives_kill_and_restart(tmp_path):
 
 
 def test_nothing_temporary_is_left(tmp_path, monkeypatch):
-    monkeypatch.setenv('TMPDIR', str(tmp_path))
-    import tempfile
-    monkeypatch.setattr(tempfile, 'tempdir', None)
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     with SimProcess() as sim:
         assert list(tmp_path.iterdir())
         assert sim.stop() == 0
     assert not list(tmp_path.iterdir())
 
 
-def test_a_start_that_fails_says_why():
+def test_a_start_that_fails_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     with pytest.raises(RuntimeError, match='no configuration none'):
         with SimProcess(config='none'):
             pass
+    assert not list(tmp_path.iterdir())
 
 
 # -- the journal -------------------------------------------------------------

@@ -102,15 +102,17 @@ class SimProcess:
     def start(self) -> SimProcess:
         """Start it, and wait until it listens."""
         command = [*self._command, '--port', str(self.port)]
+        for directory in (self.directory, self._socket_dir):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.log_path.open('ab') as log:
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log,
                 stdin=subprocess.DEVNULL)
         line = self._first_line()
         if not line.startswith('listening on '):
-            self.kill()
-            raise RuntimeError(f'{" ".join(command[:1])} did not start: '
-                               f'{self.log_path.read_text()[-2000:]}')
+            reason = self.log_path.read_text()[-2000:]
+            self.stop()
+            raise RuntimeError(f'{command[0]} did not start: {reason}')
         self.port = int(line.rpartition(':')[2])
         return self
 
