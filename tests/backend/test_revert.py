@@ -143,7 +143,9 @@ def test_a_snapshot_that_a_backup_reads(changed):
         f'-lvname {SNAPSHOT.label}_l')
     run(changed, f'iSMsc_link -lv {SNAPSHOT.label}_l -lvflg ld '
         f'-sv {SNAPSHOT.label} -svflg ld -lvacc ro')
-    with pytest.raises(errors.InUse, match='backup'):
+    run(changed, 'iSMcfg addldsetld -ldset LX:Oracle '
+        f'-ldname LX:{SNAPSHOT.label}_l')
+    with pytest.raises(errors.InUse, match='LX:Oracle.*backup'):
         changed.snapshots.revert(VOLUME, SNAPSHOT)
     assert changed.read(VOLUME, len(NEW)) == NEW
 
