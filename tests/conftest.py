@@ -11,12 +11,19 @@ import pytest
 
 TESTS = Path(__file__).parent
 # Directories whose tests start services.
-SERVICE_DIRECTORIES = ('sim', 'system')
+SERVICE_DIRECTORIES = ('data', 'sim', 'system')
 
 hypothesis.settings.register_profile(
     'default', deadline=None, derandomize='CI' in os.environ,
     suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile('default')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Markers that go by directory."""
+    config.addinivalue_line(
+        'markers', 'data: moves real bytes over iSCSI; needs root, tgt, '
+        'FUSE and loop devices')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,5 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.service)
         if directory == 'system':
             item.add_marker(pytest.mark.system)
+        if directory == 'data':
+            item.add_marker(pytest.mark.data)
         if not item.get_closest_marker('xdist_group'):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))

@@ -77,6 +77,8 @@ class Array:
         self.timing = timing or Timing()
         self.limit_overrides = dict(limits or {})
         self.dump_units_per_ld = 0
+        # TCP port of the portals; a data path may have another one.
+        self.iscsi_port = 3260
         self.omitted_units: set[str] = set()
         self.observers: list[Callable[[set[tuple[str, Any]]], None]] = []
 

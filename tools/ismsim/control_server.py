@@ -17,6 +17,7 @@ from ismsim import loader
 from ismsim.array import Timing
 from ismsim.clock import ManualClock
 from ismsim.copying import settle
+from ismsim.datapath.export import Exporter
 from ismsim.engine import Engine
 from ismsim.faults import fault_from
 from ismsim.journal import Journal
@@ -43,7 +44,8 @@ class ControlServer(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
     def __init__(self, path: Path, engine: Engine,
-                 ssh: SshServer | None = None) -> None:
+                 ssh: SshServer | None = None,
+                 data_path: Exporter | None = None) -> None:
         path.unlink(missing_ok=True)
         previous = os.umask(0o177)
         try:
@@ -53,6 +55,7 @@ class ControlServer(socketserver.ThreadingUnixStreamServer):
         self._path = path
         self._engine = engine
         self._ssh = ssh
+        self._data_path = data_path
         self._own: dict[str, Callable[[Values], Any]] = {
             'info': self._info, 'journal': self._journal,
             'mark': self._mark, 'fault_add': self._fault_add,
@@ -118,6 +121,8 @@ class ControlServer(socketserver.ThreadingUnixStreamServer):
                 'host_key': [ssh.host_key.get_name(),
                              ssh.host_key.get_base64()] if ssh else None,
                 'sessions': ssh.session_count if ssh else 0,
+                'data_path': (self._data_path.describe()
+                              if self._data_path else None),
                 'pid': os.getpid()}
 
     def _journal(self, values: Values) -> list[Values]:

@@ -21,6 +21,8 @@ from ismsim.array import Array, Timing
 from ismsim.backing import Backing
 from ismsim.clock import Clock, ManualClock, SystemClock
 from ismsim.control_server import ControlServer, parse_rate, set_timing
+from ismsim.datapath import tgt
+from ismsim.datapath.export import Exporter
 from ismsim.engine import Engine
 from ismsim.journal import Journal
 from ismsim.persist import Saver
@@ -37,6 +39,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         description='A simulated NEC Storage M-series array: an SSH server '
         'that speaks iSMCLI.\nPrints one line, "listening on '
         '127.0.0.1:PORT", and runs until SIGTERM or Ctrl-C.')
+    _add_ssh_options(parser)
+    _add_array_options(parser)
+    _add_test_options(parser)
+    return parser.parse_args(argv)
+
+
+def _add_ssh_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('--port', type=int, default=0, metavar='N',
         help='TCP port of the SSH server (default 0: pick a free one)')
@@ -48,6 +57,21 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         '(RSA, ECDSA, Ed25519)')
     add('--host-key', type=Path, metavar='FILE',
         help='private host key (default: made in the state directory)')
+    add('--max-sessions', type=int, default=0, metavar='N',
+        help='refuse connections above N (default 0: no limit)')
+    add('--max-channels', type=int, default=0, metavar='N',
+        help='refuse channels above N on each connection')
+    add('--data-path', choices=('auto', 'on', 'off'), default='off',
+        help='let hosts log in to the portals by real iSCSI, which tgt\n'
+        '(Debian package) serves; auto: if it is there (default off)')
+    add('--iscsi-port', type=int, default=3260, metavar='N',
+        help='TCP port of the data path, 0: a free one (default 3260)')
+    add('--chap', metavar='USER:PASSWORD',
+        help='hosts have to log in to the data path with this')
+
+
+def _add_array_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add('--model', metavar='ID', help='product id, e.g. M110, M310, M710')
     add('--config', default='default', metavar='FILE',
         help='YAML file, or the name of a shipped one:\n'
@@ -64,19 +88,18 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help='bytes per second of copies, e.g. 1GiB (default inf)')
     add('--dump-units-per-ld', type=int, metavar='N',
         help='pad each LD of a dump to N UNITs (real arrays: about 47)')
+
+
+def _add_test_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add('--journal', type=Path, metavar='FILE',
         help='append every command as a line of JSON')
     add('--control', type=Path, metavar='PATH',
         help='Unix socket for tests and operators (tools/ismsim/README.md)')
-    add('--max-sessions', type=int, default=0, metavar='N',
-        help='refuse connections above N (default 0: no limit)')
-    add('--max-channels', type=int, default=0, metavar='N',
-        help='refuse channels above N on each connection')
     add('--manual-clock', action='store_true',
         help='time stands still until the control socket advances it')
     add('--log-level', default='warning',
         choices=('debug', 'info', 'warning', 'error'))
-    return parser.parse_args(argv)
 
 
 def parse_latency(text: str) -> dict[str, Any]:
@@ -107,6 +130,28 @@ def build_engine(config: dict[str, Any], state: Path, clock: Clock,
     return Engine(array, Journal(journal), saver=saver)
 
 
+def build_data_path(options: argparse.Namespace,
+                    array: Array) -> Exporter | None:
+    """What hosts log in to, if it was asked for and is possible."""
+    if options.data_path == 'off':
+        return None
+    reason = tgt.missing()
+    if reason and options.data_path == 'auto':
+        print(f'tools/sim: no data path: {reason}', file=sys.stderr)
+        return None
+    if reason:
+        raise ValueError(f'--data-path on: {reason}')
+    chap = None
+    if options.chap:
+        user, separator, password = options.chap.partition(':')
+        if not separator:
+            raise ValueError('--chap is not USER:PASSWORD')
+        chap = user, password
+    # Beside the control socket: whoever made that place removes it.
+    place = options.control.parent if options.control else None
+    return Exporter(array, options.iscsi_port, chap, place)
+
+
 class Simulator:
     """Everything that runs, put together from a command line."""
 
@@ -133,13 +178,16 @@ class Simulator:
                           options.authorized_keys),
             host_key, options.address, options.port,
             Gate(options.max_sessions, options.max_channels))
+        self.data_path = build_data_path(options, self.engine.array)
         self.control: ControlServer | None = None
         if options.control is not None:
             self.control = ControlServer(options.control, self.engine,
-                                         self.ssh)
+                                         self.ssh, self.data_path)
 
     def start(self) -> None:
         """Serve."""
+        if self.data_path is not None:
+            self.data_path.start()
         self.ssh.start()
         if self.control is not None:
             self.control.start()
@@ -149,6 +197,8 @@ class Simulator:
         self.ssh.stop()
         if self.control is not None:
             self.control.stop()
+        if self.data_path is not None:
+            self.data_path.stop()
         self.engine.array.clock.close()
         with self.engine.array.lock:
             self.engine.save()
@@ -179,7 +229,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f'listening on {host}:{simulator.ssh.port}', flush=True)
         stop.wait()
         simulator.stop()
-    except (ValueError, OSError, KeyError, yaml.YAMLError,
+    except (ValueError, OSError, KeyError, yaml.YAMLError, tgt.TgtError,
             paramiko.SSHException) as error:
         print(f'tools/sim: {error}', file=sys.stderr)
         return 2

@@ -109,6 +109,7 @@ def _describe_ldset(array: Array, key: str) -> Values:
         'name': item.key, 'type': item.protocol.value,
         'mode': None if item.mode is None else item.mode.value,
         'full_access': item.full_access, 'portals': list(item.portals),
+        'portal_port': array.iscsi_port,
         'initiators': list(item.initiators), 'paths': list(item.paths),
         'target_count': item.target_count,
         'luns': [{'slot': slot, 'lun': mapping.lun, 'ldn': mapping.ldn,

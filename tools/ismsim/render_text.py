@@ -227,7 +227,7 @@ def ldset(array: Array, item: LdSet) -> bytes:
                  _label('Target Count', str(item.target_count))]
         for index, address in enumerate(item.portals):
             lines.append(_label('' if index else 'Portal',
-                                portal_text(address)))
+                                portal_text(address, array.iscsi_port)))
         lines += [_label('Initiator', name) for name in item.initiators]
     return _encode(lines)
 

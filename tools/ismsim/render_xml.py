@@ -92,7 +92,7 @@ def _parts(array: Array, cache: _Cache, path: str,
                     key=lambda ldset: (ldset.protocol.value, ldset.index))
     for ldset in ldsets:
         parts.append(_fc_set(ldset) if ldset.protocol is Protocol.FC
-                     else _iscsi_set(ldset))
+                     else _iscsi_set(ldset, array.iscsi_port))
     parts.append(
         b'  </CHAPTER>\n'
         b' <RETURN_MSG>Command Completed Successfully!!</RETURN_MSG>\n'
@@ -193,19 +193,20 @@ def _luns(ldset: LdSet) -> list[str]:
             for _slot, mapping in sorted(ldset.maps.items())]
 
 
-def portal_text(address: str) -> str:
+def portal_text(address: str, port: int = 3260) -> str:
     """`ip:3260`; ASSUMED: an IPv6 address stands in brackets."""
-    return f'[{address}]:3260' if ':' in address else f'{address}:3260'
+    return f'[{address}]:{port}' if ':' in address else f'{address}:{port}'
 
 
-def _iscsi_set(ldset: LdSet) -> bytes:
+def _iscsi_set(ldset: LdSet, port: int) -> bytes:
     mode = ldset.mode or TargetMode.NORMAL
     units = [('Platform', ldset.platform), ('LD Set Name', ldset.name),
              ('Target Mode', mode.value)]
     if mode is TargetMode.NORMAL:
         units.append(('Target Name', ldset.target(0)))
     sections = [_section('LD Set(iSCSI) Information', *units)]
-    sections += [_section('Portal', ('Portal', portal_text(address)))
+    sections += [_section('Portal',
+                          ('Portal', portal_text(address, port)))
                  for address in ldset.portals]
     sections += [_section('Initiator List', ('Initiator List', name))
                  for name in ldset.initiators]
