@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 import json
 import os
@@ -15,12 +15,14 @@ import sys
 import tempfile
 import time
 
-from harness import bootstrap, venvs
+from harness import bootstrap, drivers, venvs
 from harness.tally import COUNTED
 from harness.venvs import ROOT, Venv
 
 # Leaves out what starts a simulated array or a Cinder.
 FAST = ('-m', 'not service')
+# Tests of one file stay together: they share what they start.
+PARALLEL = ('-q', '-n', '2', '--dist', 'loadgroup')
 TYPED = ('cinder_nec', 'tools/allinone', 'tools/harness', 'tools/ismsim')
 # pytest: 5 is "no tests collected", which is no failure of a selection.
 _NOTHING_COLLECTED = 5
@@ -104,19 +106,20 @@ def run_check(title: str, command: list[str]) -> Result:
 def run_suite(options: argparse.Namespace, venv: Venv) -> list[Result]:
     """The pytest runs that the options ask for."""
     if options.fast:
-        return [run_pytest(venv, ['-q', *FAST])]
-    parallel = ['-q', '-n', '2', '--dist', 'loadgroup']
+        return [run_pytest(venv, [*PARALLEL, *FAST])]
     if options.cinder:
-        return [run_pytest(venv, parallel)]
-    results = [run_pytest(venv, parallel)]
+        return [run_pytest(venv, PARALLEL)]
+    results = [run_pytest(venv, PARALLEL)]
     if venvs.OLDEST != venv.release:
         oldest = bootstrap.ensure(venvs.OLDEST)
         results.append(
-            run_pytest(oldest, [*parallel, '-m', 'system or oldest']))
+            run_pytest(oldest, [*PARALLEL, '-m', 'system or oldest'],
+                       {drivers.CHOICE: ','.join(drivers.PAIR)}))
     return results
 
 
-def run_pytest(venv: Venv, arguments: list[str]) -> Result:
+def run_pytest(venv: Venv, arguments: Sequence[str],
+               more: Mapping[str, str] | None = None) -> Result:
     """Run pytest in one environment and collect its tally."""
     title = f'Cinder {venv.release}'
     scratch = Path(tempfile.mkdtemp(prefix='cinder-nec-test-'))
@@ -126,7 +129,7 @@ def run_pytest(venv: Venv, arguments: list[str]) -> Result:
     command = [str(venv.python), '-m', 'pytest', '-p', 'harness.tally',
                *arguments]
     env = {**os.environ, 'CINDER_NEC_TALLY': str(tally),
-           'PYTHONPATH': str(ROOT / 'tools')}
+           'PYTHONPATH': str(ROOT / 'tools'), **(more or {})}
     print(f'pytest on {title}, Python '
           f'{sys.version_info.major}.{sys.version_info.minor}', flush=True)
     try:
