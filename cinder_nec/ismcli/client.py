@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import copy
 import logging
+import random
 import time
 
 from cinder_nec import errors, retry
 from cinder_nec.ismcli import commands, config_xml, messages, status_text
 from cinder_nec.ismcli.commands import Command, Effect
-from cinder_nec.ismcli.gate import ChangeGate, Priority
+from cinder_nec.ismcli.gate import ChangeGate, Priority, Ticket
 from cinder_nec.ismcli.transport import CommandResult, Transport
 from cinder_nec.model import (
     ArrayConfig,
@@ -34,6 +35,9 @@ LOG = logging.getLogger(__name__)
 BUSY_RETRY = retry.RetryPolicy(
     first_seconds=0.2, factor=1.5, longest_seconds=5.0,
     within_seconds=300.0)
+# Twice this is less than the gate's PAUSE_SECONDS.
+BUSY_POLL_SECONDS = 0.08
+BUSY_PATIENCE_SECONDS = 15.0
 LINK_RETRY = retry.RetryPolicy(
     first_seconds=1.0, factor=2.0, longest_seconds=10.0,
     within_seconds=60.0)
@@ -80,7 +84,7 @@ class IsmClient:
                 if command.effect is Effect.READ:
                     return self._once(command)
                 with self._gate.turn(ticket):
-                    return self._once(command)
+                    return self._patiently(command, ticket)
             except errors.ArrayBusy as error:
                 failure: errors.NecError = error
                 delay = next(busy, None)
@@ -97,6 +101,26 @@ class IsmClient:
             LOG.debug('Trying `%s` again in %.1f s: %s',
                       command.text, delay, failure)
             self._clock.sleep(delay)
+
+    def _patiently(self, command: Command,
+                   ticket: Ticket) -> CommandResult:
+        """Run a change; ask again at once while another service is busy.
+
+        The turn is kept meanwhile: the next in the queue would only be
+        refused as well, and a service that comes back seldom would never
+        meet the moment in which the other one leaves the array alone.
+        """
+        while True:
+            try:
+                return self._once(command)
+            except errors.ArrayBusy:
+                now = self._clock.now()
+                if ticket.first_busy_at is None:
+                    ticket.first_busy_at = now
+                if (now - ticket.first_busy_at >= BUSY_PATIENCE_SECONDS
+                        or self._gate.is_overtaken(ticket)):
+                    raise
+            self._clock.sleep(BUSY_POLL_SECONDS * (1 + random.random()))
 
     def _once(self, command: Command) -> CommandResult:
         started = self._clock.now()

@@ -8,13 +8,20 @@ array share one gate, so that the process never makes itself busy answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import enum
 import heapq
 import itertools
 import threading
+import time
+
+# After so many changes in a row the array is left alone for a moment that
+# is longer than a service with a busy answer waits before it asks again:
+# whoever else shares the array gets its turn.
+CHANGES_IN_A_ROW = 8
+PAUSE_SECONDS = 0.2
 
 
 class Priority(enum.IntEnum):
@@ -26,12 +33,17 @@ class Priority(enum.IntEnum):
 
 @dataclasses.dataclass(order=True)
 class Ticket:
-    """A place in the queue; kept over the tries of one command."""
+    """A place in the queue; kept over the tries of one command.
+
+    :param first_busy_at: when the array was first found busy
+    """
 
     priority: Priority
     number: int
     turn: threading.Event = dataclasses.field(
         default_factory=threading.Event, compare=False)
+    first_busy_at: float | None = dataclasses.field(
+        default=None, compare=False)
 
 
 class ChangeGate:
@@ -39,15 +51,20 @@ class ChangeGate:
 
     Attach and detach go before provisioning, but after
     ``overtakes`` of them in a row one waiting provisioning change goes.
+
+    :param sleep: how the array is left alone for a moment
     """
 
-    def __init__(self, overtakes: int = 8) -> None:
+    def __init__(self, overtakes: int = 8,
+                 sleep: Callable[[float], object] = time.sleep) -> None:
         self._lock = threading.Lock()
         self._waiting: list[Ticket] = []
         self._busy = False
         self._numbers = itertools.count()
         self._overtakes = overtakes
         self._overtaken = 0
+        self._sleep = sleep
+        self._in_a_row = 0
 
     def ticket(self, priority: Priority) -> Ticket:
         """Return a new place at the end of the queue of ``priority``."""
@@ -61,7 +78,24 @@ class ChangeGate:
         try:
             yield
         finally:
-            self._leave()
+            try:
+                self._leave_to_others()
+            finally:
+                self._leave()
+
+    def is_overtaken(self, ticket: Ticket) -> bool:
+        """Tell whether somebody waits who goes before ``ticket``."""
+        with self._lock:
+            return any(t.priority < ticket.priority for t in self._waiting)
+
+    def _leave_to_others(self) -> None:
+        """Let other services have the array, if we would go on and on."""
+        with self._lock:
+            self._in_a_row = self._in_a_row + 1 if self._waiting else 0
+            if self._in_a_row < CHANGES_IN_A_ROW:
+                return
+            self._in_a_row = 0
+        self._sleep(PAUSE_SECONDS)
 
     @property
     def queue_length(self) -> int:

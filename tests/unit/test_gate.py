@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from cinder_nec.ismcli.gate import ChangeGate, Priority
+from cinder_nec.ismcli.client import BUSY_POLL_SECONDS
+from cinder_nec.ismcli.gate import PAUSE_SECONDS, ChangeGate, Priority
 
 ATTACH, PROVISION = Priority.ATTACH, Priority.PROVISION
 
@@ -112,6 +113,39 @@ def test_an_error_inside_lets_the_next_one_in():
         raise ValueError
     with held(gate):
         pass
+
+
+def test_the_array_is_left_alone_now_and_then():
+    pauses = []
+    gate = ChangeGate(sleep=pauses.append)
+    crowd = Crowd(gate)
+    with held(gate):
+        for number in range(17):
+            crowd.queue(str(number), PROVISION)
+    crowd.join()
+    assert pauses == [PAUSE_SECONDS] * 2
+    assert 2 * BUSY_POLL_SECONDS < PAUSE_SECONDS
+
+
+def test_changes_that_come_one_by_one_need_no_pause():
+    pauses = []
+    gate = ChangeGate(sleep=pauses.append)
+    for _ in range(40):
+        with held(gate):
+            pass
+    assert not pauses
+
+
+def test_who_is_overtaken():
+    gate = ChangeGate()
+    crowd = Crowd(gate)
+    mine = gate.ticket(PROVISION)
+    with gate.turn(mine):
+        crowd.queue('later', PROVISION)
+        assert not gate.is_overtaken(mine)
+        crowd.queue('attach', ATTACH)
+        assert gate.is_overtaken(mine)
+    crowd.join()
 
 
 class Killed(BaseException):
