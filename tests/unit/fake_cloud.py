@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Keystone and a Cinder of a few lines, spoken to over HTTP.
+"""A Keystone and a Cinder of a few lines, in place of the network.
 
 As much of them as a client needs that logs in and lists volumes or
-snapshots; both answer on one port.
+snapshots.  They answer requests of the ``requests`` library; no thread and
+no socket is involved, which eventlet would have to patch.
 """
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import requests
+
+HOST = 'cloud.example:5000'
+
 
 class FakeCloud:
-    """Context manager: the services, and what they were asked.
+    """The services, and what they were asked.
 
     ``logins`` are the bodies of requests for a token, ``asked`` is the
     path and the query of each list, ``tokens`` whose token came with it.
@@ -33,31 +36,32 @@ class FakeCloud:
         # Instead of a list: a status and a text.
         self.failure: tuple[int, str] | None = None
         self.password = 'openstack'
-        self._server = http.server.ThreadingHTTPServer(
-            ('127.0.0.1', 0), _handler(self))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={'poll_interval': .01})
 
-    @property
-    def url(self) -> str:
-        return f'http://127.0.0.1:{self._server.server_address[1]}'
+    keystone = f'http://{HOST}/identity/v3'
+    cinder = f'http://{HOST}/volume/v3'
 
-    @property
-    def keystone(self) -> str:
-        return f'{self.url}/identity/v3'
-
-    @property
-    def cinder(self) -> str:
-        return f'{self.url}/volume/v3'
-
-    def __enter__(self) -> FakeCloud:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def send(self, request: requests.PreparedRequest,
+             **_options: Any) -> requests.Response:
+        """Take the place of ``requests.adapters.HTTPAdapter.send``."""
+        parts = urlsplit(str(request.url))
+        if parts.netloc != HOST:
+            raise requests.ConnectionError(f'nobody answers at {request.url}')
+        query = parse_qs(parts.query)
+        if parts.path.endswith('/detail'):
+            self.asked.append((parts.path, query))
+            self.tokens.append(request.headers.get('X-Auth-Token', ''))
+        if request.method == 'POST':
+            status, body = self.log_in(json.loads(request.body or ''))
+        else:
+            status, body = self.get(parts.path,
+                                    query.get('marker', [''])[0])
+        response = requests.Response()
+        response.status_code = status
+        response.request, response.url = request, str(request.url)
+        response.headers['Content-Type'] = 'application/json'
+        response.headers['X-Subject-Token'] = 'from-keystone'
+        response._content = json.dumps(body).encode()
+        return response
 
     # -- answers -------------------------------------------------------
 
@@ -109,32 +113,3 @@ class FakeCloud:
                 f'?marker={ids[end - 1]}'}]
         return page
 
-
-def _handler(cloud: FakeCloud) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            query = parse_qs(parts.query)
-            if parts.path.endswith('/detail'):
-                cloud.asked.append((parts.path, query))
-                cloud.tokens.append(self.headers['X-Auth-Token'] or '')
-            self._answer(*cloud.get(
-                parts.path, query.get('marker', [''])[0]))
-
-        def do_POST(self) -> None:
-            length = int(self.headers['Content-Length'])
-            self._answer(*cloud.log_in(json.loads(self.rfile.read(length))))
-
-        def _answer(self, status: int, body: dict[str, Any]) -> None:
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header('Content-Type', 'application/json')
-            self.send_header('Content-Length', str(len(text)))
-            self.send_header('X-Subject-Token', 'from-keystone')
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
