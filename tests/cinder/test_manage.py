@@ -178,6 +178,17 @@ def test_a_snapshot_that_cannot_be_taken_says_why(driver):
     assert entry['reason_not_safe'] == 'it has no data'
 
 
+def test_a_snapshot_that_another_back_end_has(driver, database):
+    cinder_id = str(uuid.uuid4())
+    add(driver.lab)
+    add_snapshot(driver.lab, THEIRS,
+                 LdName('LX', naming.ld_name(cinder_id)))
+    database.snapshots.add(cinder_id)
+    [entry] = snapshots(driver)
+    assert entry['safe_to_manage'] is False
+    assert entry['cinder_id'] == cinder_id
+
+
 def test_manage_a_snapshot(driver):
     add(driver.lab)
     add_snapshot(driver.lab)
