@@ -7,6 +7,8 @@ import importlib.util
 from pathlib import Path
 import sys
 
+from sphinx.util.docutils import SphinxDirective
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -23,14 +25,20 @@ version = release = __version__
 
 # Options are taken from the package itself, so the pages cannot differ.
 extensions = ['oslo_config.sphinxext']
-exclude_patterns = []
-# Release notes come out of the history, which an archive does not have.
-if _has('reno') and (ROOT / '.git').exists():
+# Release notes come out of the history, which an archive does not have; the
+# theme asks it when a page was changed.
+HISTORY = (ROOT / '.git').exists()
+if _has('reno') and HISTORY:
     extensions.append('reno.sphinxext')
 else:
-    exclude_patterns.append('releasenotes.rst')
+    class _NoNotes(SphinxDirective):
+        def run(self):
+            return []
 
-if _has('openstackdocstheme'):
+    def setup(app):
+        app.add_directive('release-notes', _NoNotes)
+
+if _has('openstackdocstheme') and HISTORY:
     extensions.append('openstackdocstheme')
     html_theme = 'openstackdocs'
     openstackdocs_repo_name = ''
@@ -43,5 +51,7 @@ else:
     html_theme = 'alabaster'
 
 nitpicky = True
+# A command's -- is no dash.
+smartquotes = False
 html_copy_source = False
 highlight_language = 'console'
