@@ -138,7 +138,7 @@ def test_each_release_has_its_environment():
     assert len(paths) == len(venvs.CINDER_PYTHON)
 
 
-@pytest.mark.parametrize('tool', ['test', 'demo'])
+@pytest.mark.parametrize('tool', ['test', 'demo', 'bench'])
 def test_help_of_the_tools(tool):
     done = subprocess.run([str(ROOT / 'tools' / tool), '--help'],
                           capture_output=True, text=True)

@@ -23,8 +23,8 @@ from harness.venvs import ROOT, Venv
 FAST = ('-m', 'not service')
 # Tests of one file stay together: they share what they start.
 PARALLEL = ('-q', '-n', '2', '--dist', 'loadgroup')
-TYPED = ('cinder_nec', 'tools/allinone', 'tools/harness', 'tools/ismsim',
-         'tools/simhost')
+TYPED = ('cinder_nec', 'tools/allinone', 'tools/bench_suite',
+         'tools/harness', 'tools/ismsim', 'tools/simhost')
 # pytest: 5 is "no tests collected", which is no failure of a selection.
 _NOTHING_COLLECTED = 5
 
