@@ -16,7 +16,11 @@ class NecError(Exception):
 
     :param message: what failed, and on which object
     :param hint: what the operator can do about it, one sentence
+
+    ``logged`` tells that it is in the log as an error already.
     """
+
+    logged = False
 
     def __init__(self, message: str, hint: str = '') -> None:
         super().__init__(message)

@@ -17,6 +17,7 @@ import re
 from types import MappingProxyType
 
 from cinder_nec import errors
+from cinder_nec.models import ModelLimits, limits_of
 
 GIB = 1 << 30
 DEFAULT_PLATFORM = 'LX'
@@ -296,31 +297,6 @@ class HostPort:
     link: LinkState = LinkState.UNRECOGNIZED
 
 
-_MAX_LD_COUNT = {
-    'M700': 8192, 'A5000': 8192, 'M710': 8192, 'M710F': 8192,
-    'M5000': 8192,
-    'M500': 4096, 'M300': 4096, 'M310': 4096, 'M310F': 4096,
-    'M510': 4096, 'A3000': 4096, 'A3100': 4096,
-    'M100': 1024, 'M10e': 1024, 'M110': 1024, 'M11e': 1024,
-}
-_UNKNOWN_MODEL_MAX_LD_COUNT = 8192
-
-
-def max_ld_count(product_id: str) -> int:
-    """Return how many LDs a model can have (ISMCLI.md C)."""
-    return _MAX_LD_COUNT.get(product_id, _UNKNOWN_MODEL_MAX_LD_COUNT)
-
-
-# Models that can expand an LD that is paired (manual 7.3.3, note 1).
-_EXPANDS_PAIRED = frozenset({
-    'M110', 'M310', 'M310F', 'M510', 'M710', 'M710F'})
-
-
-def expands_paired(product_id: str) -> bool:
-    """Tell whether a model can expand an LD while it is paired."""
-    return product_id in _EXPANDS_PAIRED
-
-
 @dataclasses.dataclass(frozen=True)
 class ArrayConfig:
     """The configuration of an array at one moment."""
@@ -377,8 +353,13 @@ class ArrayConfig:
         return tuple(s for s in self.ld_sets.values() if ldn in s.mappings)
 
     @property
+    def limits(self) -> ModelLimits:
+        """What the disk array can hold."""
+        return limits_of(self.product_id, self.version)
+
+    @property
     def max_ld_count(self) -> int:
-        return max_ld_count(self.product_id)
+        return self.limits.lds
 
     def free_ldns(self) -> Iterator[int]:
         """Yield the free LD numbers, lowest first."""

@@ -47,16 +47,32 @@ def reporting(done: str, task: str, detail: str,
               ) -> Iterator[None]:
     """Log the outcome of an operation as the manual's appendix D has it.
 
+    What is wrong on the array is an error (D.1); that the operation failed
+    is a warning (D.2), and all there is of a caller's mistake.
+
     :param done: such as ``Created Volume``
     :param task: such as ``Create Volume``
     :param detail: which object, such as ``Volume ID = …, Size = 1GB``
     """
     try:
-        yield
+        with step(task, detail):
+            yield
     except errors.NecError as error:
-        LOG.warning('Failed to %s (%s) (%s)', task, detail, error)
         raise to_cinder(error, busy) from error
     except Exception:
         LOG.warning('Failed to %s (%s)', task, detail)
         raise
     LOG.info('%s (%s)', done, detail)
+
+
+@contextlib.contextmanager
+def step(task: str, detail: str) -> Iterator[None]:
+    """Log that a part of an operation failed; its error goes on."""
+    try:
+        yield
+    except errors.NecError as error:
+        if not isinstance(error, errors.InvalidInput) and not error.logged:
+            LOG.error('%s', error)
+            error.logged = True
+        LOG.warning('Failed to %s (%s) (%s)', task, detail, error)
+        raise

@@ -19,9 +19,13 @@ from oslo_log import log as logging
 
 from cinder_nec import __version__, assembly, config, errors, naming, opts
 from cinder_nec.backend import qos
-from cinder_nec.backend.access.connector import Connector
+from cinder_nec.backend.access.connector import (
+    Connector,
+    describe,
+    describe_names,
+)
 from cinder_nec.model import LdName, Protocol
-from cinder_nec.translate import reporting, to_cinder
+from cinder_nec.translate import reporting, step, to_cinder
 from cinder_nec.volume_manage import ManageMixin
 from cinder_nec.volume_move import MoveMixin
 from cinder_nec.volume_snapshots import SnapshotUseMixin
@@ -131,8 +135,11 @@ class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
         """Unbind the LD; one that is gone already is a success."""
         with reporting('Deleted Volume', 'Delete Volume',
                        f'Volume ID = {volume.id}'):
-            self.backend.migration.clear(self._ld_name(volume))
-            self.backend.copying.delete_volume(self._ld_name(volume))
+            name = self._ld_name(volume)
+            self.backend.migration.clear(name)
+            if not self.backend.copying.delete_volume(name):
+                LOG.error('Logical Disk has unbound already (name=%s, '
+                          'id=%s).', name, volume.id)
 
     def extend_volume(self, volume, new_size):
         """Expand the LD to ``new_size`` GiB."""
@@ -214,12 +221,16 @@ class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
     def initialize_connection(self, volume, connector, **kwargs):
         """Put the LD in the host's LD Set; tell how to reach it."""
         protocol = self.PROTOCOL.value
+        export = (f'Volume ID = {volume.id}, '
+                  f'{describe_names(connector, self.PROTOCOL)}')
         with reporting(f'Initialized {protocol} Connection',
                        f'Initialize {protocol} Connection',
                        self._of_connection(volume, connector)):
-            info = self.backend.access.attach(
-                self._ld_name(volume), Connector.parse(connector),
-                self._connected)
+            with step(f'Create {protocol} Export', export):
+                info = self.backend.access.attach(
+                    self._ld_name(volume), Connector.parse(connector),
+                    self._connected)
+            LOG.info('Created %s Export (%s)', protocol, export)
         info['data']['volume_id'] = volume.id
         return info
 
@@ -234,13 +245,15 @@ class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
                        f'Terminate {protocol} Connection',
                        self._of_connection(volume, connector)):
             name = self._ld_name(volume)
-            if not connector:
-                return self._ended(self.backend.access.detach_all(name))
-            host = Connector.parse(connector)
-            return self._ended(
-                self.backend.access.detach(name, host,
-                                           self._others(volume, host)),
-                host)
+            export = f'Volume ID = {volume.id}'
+            with step('Remove Export', export):
+                host = Connector.parse(connector) if connector else None
+                left = (self.backend.access.detach_all(name)
+                        if host is None else self.backend.access.detach(
+                            name, host, self._others(volume, host)))
+            if left:
+                LOG.info('Removed Export (%s)', export)
+            return self._ended(left, host)
 
     def _connected(self, info):
         """Nothing: what fails here makes the attach fail."""
@@ -269,8 +282,7 @@ class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
 
     @staticmethod
     def _of_connection(volume, connector) -> str:
-        host = connector.get('host') if connector else 'all hosts'
-        return f'Volume ID = {volume.id}, Connector = {str(host)[:80]!r}'
+        return f'Volume ID = {volume.id}, Connector = {describe(connector)}'
 
     def ensure_export(self, context, volume):
         """Nothing: mappings outlive a restart of the service."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cinder_nec.backend.access.connector import Connector
+from cinder_nec.backend.access.connector import Connector, describe
 from cinder_nec.translate import reporting
 
 
@@ -86,5 +86,4 @@ class SnapshotUseMixin:
 
 
 def _of_connection(snapshot, connector) -> str:
-    host = connector.get('host') if connector else 'all hosts'
-    return f'Snapshot ID = {snapshot.id}, Connector = {str(host)[:80]!r}'
+    return f'Snapshot ID = {snapshot.id}, Connector = {describe(connector)}'

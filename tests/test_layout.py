@@ -19,7 +19,7 @@ PACKAGE = 'cinder_nec'
 SOFT_LINES, HARD_LINES = 450, 500
 HARD_FUNCTION_LINES = 60
 
-BASE = {'errors', 'naming', 'retry', 'model'}
+BASE = {'errors', 'naming', 'retry', 'model', 'models'}
 SEES_CINDER = {'volume', 'volume_manage', 'volume_stats', 'opts',
                'config', 'translate', 'backend.qos', 'backend.stats'}
 # The places where the parts are put together.

@@ -10,15 +10,19 @@ every workflow is right when it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import logging
+import re
 import threading
 
-from cinder_nec import retry
+from cinder_nec import errors, retry
 from cinder_nec.backend.reservations import Reservations
 from cinder_nec.model import ArrayConfig
 
 LOG = logging.getLogger(__name__)
+
+_LINE = re.compile(r'\. line=[0-9]+$')
 
 Change = Callable[[ArrayConfig], ArrayConfig]
 
@@ -136,10 +140,35 @@ class Inventory:
         self._report(config)
         return config
 
+    @contextlib.contextmanager
+    def free_ldn(self) -> Iterator[int]:
+        """Promise a free LD number for the time of the block.
+
+        The array is read before it is believed that there is none.
+
+        :raises errors.NoCapacity: there is none
+        """
+        with contextlib.ExitStack() as promise:
+            try:
+                number = promise.enter_context(self.reservations.ldn())
+            except errors.NoCapacity:
+                self.refresh()
+                number = promise.enter_context(self.reservations.ldn())
+            yield number
+
     def _report(self, config: ArrayConfig) -> None:
-        """Log what was not understood, each thing once."""
-        found = frozenset(config.unrecognized)
-        for line in sorted(found - self._reported):
-            LOG.warning('The configuration of the array has something that '
-                        'is not understood: %s', line)
-        self._reported = found
+        """Log what was not understood, each thing once.
+
+        Where in the dump it is does not make it another thing.
+        """
+        found = {_LINE.sub('', text): text for text in config.unrecognized}
+        for key in sorted(found.keys() - self._reported):
+            what, _, unit = found[key].partition('UNIT[')
+            if unit:
+                # As the manual has it (appendix D.1), without the XML.
+                LOG.error('UNIT[%s out="%s"', unit,
+                          what.rstrip(' :'))
+            else:
+                LOG.warning('The configuration of the array has something '
+                            'that is not understood: %s', what)
+        self._reported = frozenset(found)

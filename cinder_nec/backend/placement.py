@@ -12,6 +12,7 @@ from cinder_nec.model import (
     ArrayConfig,
     HostPort,
     LdSet,
+    LdSetName,
     LinkState,
     Pool,
     Portal,
@@ -126,6 +127,22 @@ def _port_of(path: str) -> tuple[int, int] | None:
 
 def _controller(port: HostPort | None) -> int:
     return -1 if port is None else port.director % 2
+
+
+def check_not_full(config: ArrayConfig, name: LdSetName,
+                   refusal: errors.CommandFailed) -> None:
+    """See whether an LD was refused because its LD Set is full.
+
+    :raises errors.NoCapacity: the LD Set has all LDs that it can have
+    """
+    limit = config.limits.lds_per_ld_set
+    ld_set = config.ld_sets.get(name)
+    if ld_set is not None and len(ld_set.mappings) >= limit:
+        raise errors.NoCapacity(
+            f'LD Set `{name}` has {limit} logical disks, as many as it can '
+            f'have on a disk array {config.product_id} (manual 2.4).',
+            'Detach volumes from its hosts, or use more LD Sets.'
+        ) from refusal
 
 
 def _rotated(portals: Sequence[Portal], ldn: int) -> list[Portal]:

@@ -105,7 +105,11 @@ class Reservations:
     def _take_ldn(self) -> int:
         with self._lock:
             used = self._used.logical_disks if self._used else {}
-            while self._free:
+            # Also where numbers beyond the model's are in use.
+            is_full = self._used is not None and (
+                len(used) + len(self._promised_ldns)
+                >= self._used.max_ld_count)
+            while self._free and not is_full:
                 number = self._free.popleft()
                 self._known.discard(number)
                 if number not in used and number not in self._promised_ldns:

@@ -25,6 +25,7 @@ from cinder_nec.naming import SUFFIX_MIGRATING, SUFFIX_PARKED
 LOG = logging.getLogger(__name__)
 
 _BIND_TRIES = 16
+_GONE = 'Logical Disk `%s` has unbound already.'
 # A peer service names an LD right after it has bound it, or after its busy
 # answers; an LD that is still without a name then was bound by us.
 ADOPT_AFTER_SECONDS = 30.0
@@ -114,7 +115,7 @@ class Volumes:
 
     def _try_bind(self, pool: Pool, size_gib: int) -> LogicalDisk | None:
         """Bind with a reserved LDN; None: look again and choose anew."""
-        with self._inventory.reservations.ldn() as ldn:
+        with self._inventory.free_ldn() as ldn:
             ld = LogicalDisk(ldn, unnamed(ldn), pool.number,
                              size_gib * GIB)
             try:
@@ -287,8 +288,10 @@ class Volumes:
 
     # -- delete --------------------------------------------------------
 
-    def unbind(self, name: LdName) -> None:
+    def unbind(self, name: LdName) -> bool:
         """Take an LD out of all LD Sets and unbind it.
+
+        Returns False if it was gone already.
 
         Precondition: it is not paired and has no snapshots.
         Re-entry: an LD that is gone already is a success.
@@ -299,19 +302,23 @@ class Volumes:
         """
         ld = self.find(name)
         if ld is None:
-            LOG.info('Logical Disk `%s` has unbound already.', name)
-            return
+            LOG.error(_GONE, name)
+            return False
         try:
             self._unbind(ld)
         except (errors.CommandFailed, errors.OutcomeUnknown,
                 errors.InUse) as error:
             found = self._inventory.refresh().find_ld(name)
             if found is None:
-                return
+                was_us = isinstance(error, errors.OutcomeUnknown)
+                LOG.log(logging.INFO if was_us else logging.ERROR, _GONE,
+                        name)
+                return was_us
             LOG.info('Trying once more to unbind `%s`: %s', name, error)
             carry_out(lambda: self._unbind(found),
                       happened=lambda: self._inventory.refresh().find_ld(
                           name) is None)
+        return True
 
     def _unbind(self, ld: LogicalDisk) -> None:
         check_unbindable(ld)

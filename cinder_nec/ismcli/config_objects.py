@@ -96,6 +96,8 @@ class Collector:
     """Takes the sections of a dump in their order."""
 
     version = ''
+    #: Where the section begins that is taken now.
+    line = 0
 
     def __init__(self) -> None:
         self._product_id: str | None = None
@@ -168,7 +170,10 @@ class Collector:
     def _note(self, what: str, why: object) -> None:
         self._noted += 1
         if len(self._notes) < _MAX_NOTES:
-            self._notes.append(f'{what}: {why}')
+            text = f'{what}: {why}'
+            if text.endswith(values.NOT_FOUND):
+                text += f'. line={self.line}'
+            self._notes.append(text)
 
     def _note_unlisted_pools(self) -> None:
         """One line for a pool, not one for each of its thousand LDs."""

@@ -28,6 +28,7 @@ Record = dict[str, str]
 _HEX = re.compile(r'([0-9A-Fa-f]{1,4})h?')
 _BYTES = re.compile(r'[0-9]{1,20}')
 _PORT = re.compile(r'([0-9A-Fa-f]{1,2})-([0-9A-Fa-f]{1,2})h?')
+NOT_FOUND = ' not found'
 # Sizes from here on are negative ones that were shown as unsigned.
 _WRAPPED = 1 << 63
 
@@ -45,7 +46,7 @@ def text_of(record: Record, unit: str) -> str:
 
 def not_found(unit: str) -> str:
     """Return what the manual says of a missing unit (appendix D.1)."""
-    return f'UNIT[@name="{unit}"] not found'
+    return f'UNIT[@name="{unit}"]{NOT_FOUND}'
 
 
 def hex_of(record: Record, unit: str) -> int:

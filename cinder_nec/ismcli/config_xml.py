@@ -176,6 +176,8 @@ class _Reader:
         tag = element.tag
         if tag == 'SECTION':
             chapter, owner = _names_above(element)
+            self._collector.line = (
+                element.sourceline)  # type: ignore[assignment]
             self._collector.section(
                 chapter, owner, element.get('name') or '',
                 functools.partial(_units, element))

@@ -24,7 +24,6 @@ from cinder_nec.model import (
     Portal,
     Protocol,
     RplAttribute,
-    max_ld_count,
 )
 
 
@@ -118,14 +117,6 @@ def test_names_as_text() -> None:
 def test_capacity_is_rounded_up(size: int, gib: int) -> None:
     """W17: 1.5 GiB became 1."""
     assert disk(1, size=size).capacity_gib == gib
-
-
-@pytest.mark.parametrize(('product_id', 'count'), [
-    ('M110', 1024), ('M11e', 1024), ('M310', 4096), ('M510', 4096),
-    ('A3000', 4096), ('A3100', 4096), ('M710', 8192), ('M710F', 8192),
-    ('A5000', 8192), ('', 8192), ('M320', 8192), ('m110', 8192)])
-def test_how_many_lds_a_model_has(product_id: str, count: int) -> None:
-    assert max_ld_count(product_id) == count
 
 
 def test_free_ldns() -> None:

@@ -59,9 +59,29 @@ def test_failure_is_logged_in_the_manuals_words_with_what_to_do(caplog):
             translate.reporting('Created Volume', 'Create Volume',
                                 'Volume ID = 7, Size = 1GB'):
         raise errors.NoCapacity('No room.', 'Delete volumes.')
+    assert [r.levelname for r in caplog.records] == ['ERROR', 'WARNING']
     assert caplog.messages == [
+        'No room. Delete volumes.',
         'Failed to Create Volume (Volume ID = 7, Size = 1GB) '
         '(No room. Delete volumes.)']
+
+
+def test_a_callers_mistake_is_no_error(caplog):
+    with pytest.raises(exception.InvalidInput), \
+            translate.reporting('Created Volume', 'Create Volume', 'x'):
+        raise errors.InvalidInput('not a size.')
+    assert caplog.messages == ['Failed to Create Volume (x) (not a size.)']
+
+
+def test_a_step_that_fails_says_so_and_goes_on(caplog):
+    """What is wrong is said once, what it made fail each time."""
+    with pytest.raises(exception.VolumeBackendAPIException), \
+            translate.reporting('Initialized', 'Initialize', 'x'), \
+            translate.step('Create Export', 'y'):
+        raise errors.NotFound('gone.')
+    assert caplog.messages == [
+        'gone.', 'Failed to Create Export (y) (gone.)',
+        'Failed to Initialize (x) (gone.)']
 
 
 def test_a_bug_passes_and_is_logged(caplog):

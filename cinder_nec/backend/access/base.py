@@ -9,7 +9,7 @@ import logging
 from typing import Any
 
 from cinder_nec import errors, naming
-from cinder_nec.backend import changes
+from cinder_nec.backend import changes, placement
 from cinder_nec.backend.access.connector import AccessOptions, Connector
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.inventory import Inventory
@@ -195,6 +195,7 @@ class AccessProtocol(abc.ABC):
                     and known is not None
                     and known.luns() <= ld_set.luns())
         if as_known and isinstance(error, errors.CommandFailed):
+            placement.check_not_full(config, ld_set.name, error)
             raise error
         return None
 

@@ -92,7 +92,7 @@ class ControlVolumes:
 
     def _bind(self, pool: int) -> LogicalDisk:
         for _ in range(_BIND_TRIES):
-            with self._inventory.reservations.ldn() as ldn:
+            with self._inventory.free_ldn() as ldn:
                 ld = LogicalDisk(ldn, unnamed(ldn), pool, 0,
                                  frozenset({RplAttribute.NOT_USABLE}))
                 if not self._try_bind(ld):

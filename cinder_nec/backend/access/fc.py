@@ -27,11 +27,9 @@ from cinder_nec.model import (
     Protocol,
     Wwpn,
 )
+from cinder_nec.models import MAX_WWPNS_PER_LD_SET
 
 LOG = logging.getLogger(__name__)
-
-# Manual 3.1: that many HBA WWPNs can be registered with an LD Set.
-MAX_WWPNS = 64
 
 Paths = dict[Wwpn, tuple[Wwpn, ...]]
 
@@ -98,7 +96,7 @@ class FcAccess(AccessProtocol):
         for other in self._inventory.current().ld_sets.values():
             if other.name != ld_set.name:
                 missing -= other.paths
-        room = max(0, MAX_WWPNS - len(ld_set.paths))
+        room = max(0, MAX_WWPNS_PER_LD_SET - len(ld_set.paths))
         return sorted(missing)[:room]
 
     def _is_vacant(self, ld_set: LdSet) -> bool:
@@ -165,7 +163,7 @@ class FcAccess(AccessProtocol):
                 'list it. Another LD Set has it, %d WWPNs are listed '
                 'already, or adding it is left to the operator.',
                 connector.host, ', '.join(map(str, left_out)), ld_set.name,
-                MAX_WWPNS)
+                MAX_WWPNS_PER_LD_SET)
         return [w for w in connector.wwpns if w in ld_set.paths]
 
     def _within_fabrics(self, paths: Paths) -> Paths:

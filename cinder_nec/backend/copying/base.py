@@ -27,6 +27,7 @@ LOG = logging.getLogger(__name__)
 SETTLE_WITHIN_SECONDS = 600.0
 DELETE_WITHIN_SECONDS = 60.0
 _PAIRED = {RplAttribute.MV, RplAttribute.RV}
+_NO_SOURCE = {RplAttribute.NOT_USABLE, RplAttribute.UNRECOGNIZED}
 
 
 class CopyMethod(abc.ABC):
@@ -96,7 +97,7 @@ class CopyMethod(abc.ABC):
         :raises errors.PairLimit: the source has three pairs
         """
         self._settler.settle_target(source, SETTLE_WITHIN_SECONDS)
-        self._volumes.get(source)
+        self._get_usable(source)
         try:
             self._replicas.ensure_place(source, 'clone volume')
         except errors.PairLimit:
@@ -108,6 +109,22 @@ class CopyMethod(abc.ABC):
                        'clone volume', settles=volume_gib == source_gib)
             if volume_gib > source_gib:
                 self._volumes.extend(volume, volume_gib)
+
+    def _get_usable(self, source: LdName) -> LogicalDisk:
+        """Return an LD that can be copied; read again before it fails.
+
+        :raises errors.StateError: its RPL attribute forbids it
+        """
+        ld = self._volumes.get(source)
+        if ld.attributes & _NO_SOURCE:
+            ld = self._inventory.refresh().get_ld(source)
+        if ld.attributes & _NO_SOURCE:
+            found = ', '.join(sorted(a.value for a in ld.attributes))
+            raise errors.StateError(
+                f'RPL Attribute Error. RPL Attribute = {found}. Logical '
+                f'Disk `{source}` cannot be copied.', 'Change its RPL Type '
+                'to IV with the iSM client and try again.')
+        return ld
 
     def _bind_target(self, undo: Undo, volume: LdName, size_gib: int,
                      volume_gib: int, pools: Collection[int]) -> None:
@@ -182,10 +199,11 @@ class CopyMethod(abc.ABC):
         self._settler.settle(name, SETTLE_WITHIN_SECONDS)
         self._volumes.extend(name, size_gib)
 
-    def delete_volume(self, name: LdName) -> None:
+    def delete_volume(self, name: LdName) -> bool:
         """Unbind a volume's LD; a half-made copy is taken apart first.
 
         RVs that keep differences of deleted snapshots go with it.
+        Returns False if the LD was gone already.
 
         Precondition: none.
         Re-entry: an LD that is gone already is a success.
@@ -198,17 +216,17 @@ class CopyMethod(abc.ABC):
         self._settler.settle(name, DELETE_WITHIN_SECONDS)
         ld = self._volumes.find(name)
         if ld is None:
-            LOG.info('Logical Disk `%s` has unbound already.', name)
-            return
+            LOG.error('Logical Disk `%s` has unbound already.', name)
+            return False
         self._unpair_all(ld)
         try:
-            self._volumes.unbind(name)
+            return self._volumes.unbind(name)
         except errors.InUse:
             found = self._inventory.current().find_ld(name)
             if found is None or not found.attributes & _PAIRED:
                 raise
             self._unpair_all(found)
-            self._volumes.unbind(name)
+            return self._volumes.unbind(name)
 
     def _unpair_all(self, ld: LogicalDisk) -> None:
         if ld.has(RplAttribute.RV):

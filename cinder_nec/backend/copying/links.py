@@ -77,7 +77,7 @@ class Links:
         if self._inventory.current().find_ld(name) is not None:
             return False
         for _ in range(_BIND_TRIES):
-            with self._inventory.reservations.ldn() as ldn:
+            with self._inventory.free_ldn() as ldn:
                 if not self._try_bind(source, ldn, name):
                     if self._inventory.current().find_ld(name) is None:
                         continue

@@ -40,7 +40,6 @@ from cinder_nec.model import (
     PairState,
     PairStatus,
     RplAttribute,
-    expands_paired,
 )
 
 LOG = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ class ReplicationMethod(CopyMethod):
             self._take(self._inventory.refresh().get_ld(source), snapshot)
 
     def _get_source(self, source: LdName) -> LogicalDisk:
-        mv = self._volumes.get(source)
+        mv = self._get_usable(source)
         if mv.has(RplAttribute.RV):
             mv = self._inventory.refresh().get_ld(source)
         if mv.has(RplAttribute.RV):
@@ -198,8 +197,8 @@ class ReplicationMethod(CopyMethod):
             kept = kept_name(snapshot)
             ld = self._inventory.current().find_ld(kept) if force else None
         if ld is None:
-            LOG.info('Snapshot `%s` of `%s` is gone already.', snapshot,
-                     source)
+            LOG.error('Cannot delete snapshot. Logical Disk=%s. It is gone '
+                      'already.', snapshot)
             return
         try:
             self._delete(source, ld, force)
@@ -247,10 +246,11 @@ class ReplicationMethod(CopyMethod):
         self._volumes.rename(ld.name, kept)
         return True
 
-    def delete_volume(self, name: LdName) -> None:
+    def delete_volume(self, name: LdName) -> bool:
         """Unbind a volume with the RVs that keep its differences."""
-        super().delete_volume(name)
+        was_there = super().delete_volume(name)
         self._replicas.sweep()
+        return was_there
 
     # -- use -----------------------------------------------------------
 
@@ -312,7 +312,7 @@ class ReplicationMethod(CopyMethod):
             return None
         if state is not PairState.SEPARATED:
             raise errors.UnexpectedState(
-                f'Specified Logical Disk {rv.name} is not available: its '
+                f'Specified Logical Disk {rv.name} is not available. Its '
                 'copy was broken off.', wanted=PairState.SEPARATED.value,
                 actual=state.value, hint='If its content is known to be '
                 f'whole, take its pair with `{mv}` apart on the array and '
@@ -391,12 +391,12 @@ class ReplicationMethod(CopyMethod):
             self._replicas.note(mv.name, paired=False)
             self._volumes.extend(mv.name, size_gib)
             return
-        model = self._inventory.current().product_id
-        if not expands_paired(model):
+        config = self._inventory.current()
+        if not config.limits.expands_paired:
             raise errors.InUse(
                 f'Logical Disk `{mv.name}` is paired, and a disk array '
-                f'{model} cannot expand paired logical disks (manual '
-                '7.3.3).', 'Delete its snapshots with the metadata '
+                f'{config.product_id} cannot expand paired logical disks '
+                '(manual 7.3.3).', 'Delete its snapshots with the metadata '
                 'force-delete=True first.')
         useless = [r for r in replicas if r.keeps_differences
                    and r.pair.state in _LOST]

@@ -152,7 +152,7 @@ class Settler:
         running = self.involving(name)
         if running:
             raise errors.InUse(
-                f'Specified Logical Disk {name} has been copied: '
+                f'Specified Logical Disk {name} has been copied. '
                 f'{running[0]} still runs{self._shown(running[0])}.',
                 'Try again when the copy has ended.')
 

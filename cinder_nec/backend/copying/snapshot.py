@@ -63,7 +63,7 @@ class SnapshotMethod(CopyMethod):
                 'Set nec_backup_pools to the number of a pool that has a '
                 'snapshot reserve area.', missing=True)
         self._settler.settle_target(source, SETTLE_WITHIN_SECONDS)
-        bv = self._volumes.get(source)
+        bv = self._get_usable(source)
         with self._claims.of(source), Undo() as undo:
             carry_out(
                 lambda: self._client.generationadd(
@@ -109,8 +109,8 @@ class SnapshotMethod(CopyMethod):
     def _remove(self, source: LdName, snapshot: LdName) -> None:
         status = self._find(source, snapshot)
         if status is None:
-            LOG.info('Snapshot `%s` of `%s` is gone already.',
-                     snapshot, source)
+            LOG.error('Cannot delete snapshot. Logical Disk=%s. It is gone '
+                      'already.', snapshot)
             return
         self._delete_data(source, snapshot, status)
         carry_out(lambda: self._client.generationdel(source),
