@@ -373,13 +373,15 @@ class AccessProtocol(abc.ABC):
         """Return where a host sees an LD, else where it would.
 
         An LD Set that was configured when the LD was attached may be
-        another one than now.
+        another one than now, and need not list any host (full access).
         """
         usual = self._find_ld_set(config, connector, ldn)
         listed = self._ld_sets_of(config, connector)
         if usual is not None and usual not in listed:
             listed.append(usual)
-        showing = [s for s in listed if ldn in s.mappings]
+        showing = [s for s in listed if ldn in s.mappings] or [
+            s for s in config.mapped_to(ldn)
+            if self._fits(s) and not (s.initiators or s.paths)]
         return showing or ([] if usual is None else [usual])
 
     def _known_then_read(self) -> Iterator[ArrayConfig]:
