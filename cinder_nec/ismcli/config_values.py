@@ -25,6 +25,17 @@ from cinder_nec.model import (
 Units = list[tuple[str | None, str | None]]
 Record = dict[str, str]
 
+# All units that are read, of whatever section.
+READ_UNITS = frozenset({
+    'Product ID',
+    'LDN(h)', 'OS Type', 'LD Name', 'LD Capacity', 'Pool No.(h)',
+    'Purpose', 'RPL Attribute',
+    'Pool Capacity', 'Used Pool Capacity', 'Free Pool Capacity',
+    'Actual Capacity',
+    'Port No.(h)', 'WWPN', 'IP Address', 'Link Status',
+    'Platform', 'LD Set Name', 'Target Mode', 'Target Name', 'Portal',
+    'Initiator List', 'Path', 'LUN(h)'})
+
 _HEX = re.compile(r'([0-9A-Fa-f]{1,4})h?')
 _BYTES = re.compile(r'[0-9]{1,20}')
 _PORT = re.compile(r'([0-9A-Fa-f]{1,2})-([0-9A-Fa-f]{1,2})h?')

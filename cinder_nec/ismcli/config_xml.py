@@ -24,7 +24,7 @@ from lxml import etree
 
 from cinder_nec import errors
 from cinder_nec.ismcli.config_objects import Collector
-from cinder_nec.ismcli.config_values import Units
+from cinder_nec.ismcli.config_values import READ_UNITS, Units
 from cinder_nec.model import ArrayConfig
 
 MAX_DUMP_BYTES = 64 << 20
@@ -124,6 +124,9 @@ def _decoder(xml: bytes, start: int) -> Callable[[bytes, bool], str]:
     return codecs.getincrementaldecoder(_CODECS[name])('replace').decode
 
 
+_unit_names = etree.XPath('UNIT/@name', smart_strings=False)
+
+
 class _Reader:
     """Feeds the parser, hands each section on, and drops it."""
 
@@ -205,8 +208,16 @@ def _names_above(section: etree._Element) -> tuple[str, str]:
 
 
 def _units(section: etree._Element) -> Units:
-    """Return the units of a section in their order."""
-    return [(unit.get('name'), unit.text) for unit in section]
+    """Return the units of a section that are of use, in their order.
+
+    An array shows some 50 of an LD and 7 are read: the others' texts are
+    never made into strings.
+    """
+    names: list[str] = _unit_names(section)  # type: ignore[assignment]
+    if len(names) != len(section):  # one has no name, or another tag
+        return [(unit.get('name'), unit.text) for unit in section]
+    return [(name, section[at].text) for at, name in enumerate(names)
+            if name in READ_UNITS]
 
 
 def _drop(element: etree._Element) -> None:
