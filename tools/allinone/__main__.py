@@ -22,12 +22,15 @@ def main() -> None:
                        help='end when this process ends')
     serve.add_argument('--template', type=Path, metavar='FILE',
                        help='empty database to copy, made if missing')
+    serve.add_argument('--backup', action='store_true',
+                       help='run cinder-backup as well')
     options = parser.parse_args()
     if options.parent is not None:
         lifetime.die_with_parent(options.parent)
     # Imported late: before it runs, nothing may touch threads or sockets.
     from allinone import server
-    server.serve(options.state, options.port, options.template)
+    server.serve(options.state, options.port, options.template,
+                 options.backup)
 
 
 main()

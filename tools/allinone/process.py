@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import importlib.metadata
 import json
 import os
@@ -42,6 +42,8 @@ class CinderProcess:
     a section of cinder.conf to its options, *default* and *sections* add
     to the rest of cinder.conf. *template_dir* keeps an empty migrated
     database, which saves more than half of the time of a first start.
+    *wrap* changes the command line, to run it elsewhere; *backup* adds
+    cinder-backup.
     """
 
     def __init__(self, state_dir: Path | str,
@@ -50,7 +52,9 @@ class CinderProcess:
                  default: Section | None = None,
                  sections: Mapping[str, Section] | None = None,
                  template_dir: Path | str | None = None,
-                 env: Mapping[str, str] | None = None) -> None:
+                 env: Mapping[str, str] | None = None,
+                 wrap: Callable[[list[str]], list[str]] | None = None,
+                 backup: bool = False) -> None:
         self.layout = Layout(Path(state_dir).resolve())
         self.backends = dict(backends)
         self.native_threads = native_threads
@@ -58,6 +62,8 @@ class CinderProcess:
         self.sections = dict(sections or {})
         self.template_dir = Path(template_dir) if template_dir else None
         self.extra_env = dict(env or {})
+        self._wrap = wrap
+        self._backup = backup
         self.endpoint = ''
         self.started_in = 0.0
         #: Back end -> whether its driver came up.
@@ -104,6 +110,10 @@ class CinderProcess:
             version = importlib.metadata.version('cinder')
             command += ['--template', str(
                 self.template_dir / f'cinder-{version}.sqlite')]
+        if self._backup:
+            command.append('--backup')
+        if self._wrap:
+            command = self._wrap(command)
         with open(self.layout.stderr, 'ab') as stderr:
             self._child = subprocess.Popen(
                 command, env=self._child_env(), stdin=subprocess.DEVNULL,

@@ -20,7 +20,8 @@ from allinone.config import Layout
 GRACE_SECONDS = 10.0
 
 
-def serve(state: Path, port: int = 0, template: Path | None = None) -> None:
+def serve(state: Path, port: int = 0, template: Path | None = None,
+          backup: bool = False) -> None:
     """Run Cinder until SIGTERM or SIGINT.
 
     Prints one line of JSON once every back end that came up is known to
@@ -37,6 +38,7 @@ def serve(state: Path, port: int = 0, template: Path | None = None) -> None:
     if native:
         patches.queue_for_sqlite()
     scheduler, volumes = start_services(conf)
+    others = [scheduler, *([start_backup(conf)] if backup else [])]
     sock = start_api(layout, port, native)
     endpoint = f'http://127.0.0.1:{sock.getsockname()[1]}/v3'
     wait_for_scheduler(scheduler, volumes)
@@ -49,7 +51,7 @@ def serve(state: Path, port: int = 0, template: Path | None = None) -> None:
     while not stop.asked:
         time.sleep(0.05)
     sock.close()
-    shut_down([*volumes.values(), scheduler])
+    shut_down([*volumes.values(), *others])
 
 
 class StopRequest:
@@ -147,6 +149,19 @@ def start_services(conf: Any) -> tuple[Any, dict[str, Any]]:
     for thread in threads:
         thread.join()
     return scheduler, volumes
+
+
+def start_backup(conf: Any) -> Any:
+    """Start cinder-backup as its own program does."""
+    from cinder import utils
+    from cinder.cmd import backup
+    del backup  # It registers options.
+    backup_service = patches.service_class().create(
+        binary='cinder-backup', coordination=True, service_name='backup',
+        process_number=1,
+        semaphore=utils.semaphore_factory(conf.backup_max_operations, 1))
+    backup_service.start()
+    return backup_service
 
 
 def in_background(owner: Any, method: str) -> None:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from allinone import CinderError, WaitTimeout
 from allinone.process import release
-from harness import cli, drivers
+from harness import cli, data_demo, drivers
 from harness.stage import Stage
 from harness.steps import CheckFailed, Runner
 from harness.terminal import Screen
@@ -40,6 +40,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         + ',\nor a dotted path, such as '
         'cinder.volume.drivers.nec.volume.MStorageISCSIDriver\n'
         '(default: %(default)s)')
+    parser.add_argument(
+        '--data', action='store_true',
+        help='walk through what a user does with the data instead: images, '
+        'copies,\nbackups, migration, over real iSCSI; needs root, tgt, '
+        'FUSE, loop devices')
     parser.add_argument(
         '--keep', action='store_true',
         help='afterwards keep all running until Ctrl-C, and say how to use '
@@ -98,6 +103,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 def play(options: argparse.Namespace, driver: drivers.Driver, state: Path,
          screen: Screen) -> int:
     """Start everything, walk, keep if asked, stop everything."""
+    if options.data:
+        return data_demo.play(options, driver, state, screen)
     began = time.monotonic()
     with Stage(state, driver, latency=options.latency,
                native_threads=options.native_threads,

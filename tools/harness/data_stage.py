@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cloud whose volumes hold real bytes.
+
+Simulated arrays with a data path, a simulated host in which Cinder runs
+(API, scheduler, cinder-volume, cinder-backup), and a real Glance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import contextlib
+import os
+from pathlib import Path
+from types import TracebackType
+
+from simhost.process import SimHost
+
+from allinone import CinderProcess
+from allinone.config import Section, Value
+from harness import drivers
+from harness.array import Array
+from harness.drivers import Driver
+from harness.glance import Glance
+from harness.stage import TEMPLATES
+from ismsim.datapath.tgt import find_program
+
+DATA_PATH = ('--data-path', 'on', '--iscsi-port', '0')
+# HBAs of the host that Cinder runs on, and the FC ports of the default
+# configuration that are up.
+WWPNS = ('10000090fa5c0001', '10000090fa5c0002')
+FC_PORTS = ('2100000991020012', '2200000991020012', '2900000991020012')
+_PROGRAMS = {'tgtd': 'tgt', 'iscsi-inq': 'libiscsi-bin',
+             'qemu-img': 'qemu-utils', 'fusermount3': 'fuse3',
+             'qemu-storage-daemon': 'qemu-system-common'}
+
+
+def missing() -> str:
+    """What this machine lacks for real bytes; empty if nothing."""
+    absent = [f'{name} (package {package})'
+              for name, package in _PROGRAMS.items()
+              if find_program(name) is None]
+    if os.geteuid() != 0:
+        absent.append('root')
+    absent += [device for device in ('/dev/fuse', '/dev/loop-control')
+               if not Path(device).exists()]
+    return ', '.join(absent)
+
+
+def no_encryption() -> str:
+    """Why encrypted volumes cannot be opened here; empty if they can."""
+    if 'device-mapper' not in Path('/proc/misc').read_text():
+        return 'the kernel has no device mapper (dm-crypt)'
+    if find_program('cryptsetup') is None:
+        return 'cryptsetup (package cryptsetup-bin) is not installed'
+    return ''
+
+
+class DataStage:
+    """Context manager. *arrays* back ends, named nec1, nec2, ..."""
+
+    def __init__(self, state: Path, driver: Driver, *, arrays: int = 1,
+                 latency: str | None = None, native_threads: bool = False,
+                 debug: bool = False, multipath: bool = False,
+                 default: Section | None = None) -> None:
+        self.state = state
+        self.driver = driver
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.arrays = [
+            Array(state / f'array{number}', latency=latency,
+                  extra=DATA_PATH) for number in range(1, arrays + 1)]
+        self.array = self.arrays[0]
+        self.glance = Glance(state / 'glance')
+        self.multipath = multipath
+        self._default = dict(default or {})
+        self._how = {'native_threads': native_threads, 'debug': debug}
+        self.host: SimHost
+        self.cinder: CinderProcess
+        self.lds_before: list[str] = []
+        self._running = contextlib.ExitStack()
+
+    def __enter__(self) -> DataStage:
+        with contextlib.ExitStack() as starting:
+            for array in self.arrays:
+                starting.enter_context(array)
+            self.lds_before = sorted(self.array.lds())
+            starting.enter_context(self.glance)
+            self.host = starting.enter_context(
+                self.new_host('controller', wwpns=WWPNS))
+            backends = {f'nec{number}': self._backend(array)
+                        for number, array in enumerate(self.arrays, 1)}
+            self.cinder = CinderProcess(
+                self.state / 'cinder', backends, wrap=self.host.wrapped,
+                backup=True, default={**self._options(), **self._default},
+                sections={'key_manager': {
+                    'backend': 'cinder.keymgr.conf_key_mgr.ConfKeyManager',
+                    'fixed_key': '0' * 64}},
+                template_dir=TEMPLATES,
+                **self._how)  # type: ignore[arg-type]
+            starting.enter_context(self.cinder)
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None,
+                 error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._running.close()
+
+    def new_host(self, name: str, wwpns: tuple[str, ...] = (),
+                 multipath: bool | None = None) -> SimHost:
+        """A host that sees every array; not started yet."""
+        fc = self.driver.protocol == drivers.FC
+        return SimHost(
+            self.state / 'hosts' / name, name,
+            multipath=self.multipath if multipath is None else multipath,
+            wwpns=wwpns if fc else (),
+            fabric=[{'portal': portal(array), 'wwpns': FC_PORTS}
+                    for array in self.arrays] if fc else ())
+
+    def _backend(self, array: Array) -> Mapping[str, Value]:
+        known_hosts = self.state / 'known_hosts'
+        with known_hosts.open('a') as stream:
+            stream.write(array.known_hosts_line() + '\n')
+        return {
+            'volume_driver': self.driver.path,
+            'nec_ismcli_fip': array.host,
+            'nec_ssh_pool_port_number': array.port,
+            'nec_ismcli_user': array.user,
+            'nec_ismcli_password': array.password,
+            'nec_pools': '0', 'nec_backup_pools': '1',
+            'use_multipath_for_image_xfer': self.multipath,
+            'backup_use_temp_snapshot': True,
+        }
+
+    def _options(self) -> dict[str, Value]:
+        return {
+            'ssh_hosts_key_file': str(self.state / 'known_hosts'),
+            'strict_ssh_host_key_policy': True,
+            'glance_api_servers': self.glance.endpoint,
+            'periodic_interval': 60,
+            'backup_driver':
+                'cinder.backup.drivers.posix.PosixBackupDriver',
+            'backup_posix_path': str(self.state / 'backups'),
+            'backup_file_size': 1 << 26,
+            'backup_sha_block_size_bytes': 1 << 15,
+            'backup_workers': 1,
+            'backup_compression_algorithm': 'none',
+        }
+
+    def errors(self) -> str:
+        """ERROR lines of Cinder's log, without the tracebacks."""
+        return '\n'.join([line for line in self.cinder.log().splitlines()
+                          if ' ERROR ' in line and ']' in line][-10:])
+
+
+def portal(array: Array) -> str:
+    """One portal that answers on an array's data path."""
+    return str(array.control.info()['data_path']['portals'][0])
