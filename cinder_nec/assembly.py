@@ -185,7 +185,7 @@ def _array(config: BackendConfig, clock: retry.Clock) -> Array:
     key = (settings, config.legacy_view)
     with _arrays_lock:
         if key not in _arrays:
-            gate = ChangeGate(sleep=clock.sleep)
+            gate = ChangeGate(clock=clock)
             client = IsmClient(SshTransport(settings, clock=clock), gate,
                                clock=clock, legacy_view=config.legacy_view)
             _arrays[key] = Array(client, Inventory(client.query_all, clock),

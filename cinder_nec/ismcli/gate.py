@@ -8,19 +8,20 @@ array share one gate, so that the process never makes itself busy answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import enum
 import heapq
 import itertools
 import threading
-import time
 
-# After so many changes in a row the array is left alone for a moment that
-# is longer than a service with a busy answer waits before it asks again:
+from cinder_nec import retry
+
+# After so long without a gap the array is left alone for a moment that is
+# longer than a service with a busy answer waits before it asks again:
 # whoever else shares the array gets its turn.
-CHANGES_IN_A_ROW = 8
+WITHOUT_GAP_SECONDS = 4.0
 PAUSE_SECONDS = 0.2
 
 
@@ -52,19 +53,19 @@ class ChangeGate:
     Attach and detach go before provisioning, but after
     ``overtakes`` of them in a row one waiting provisioning change goes.
 
-    :param sleep: how the array is left alone for a moment
+    :param clock: by which the array is left alone for a moment
     """
 
     def __init__(self, overtakes: int = 8,
-                 sleep: Callable[[float], object] = time.sleep) -> None:
+                 clock: retry.Clock | None = None) -> None:
         self._lock = threading.Lock()
         self._waiting: list[Ticket] = []
         self._busy = False
         self._numbers = itertools.count()
         self._overtakes = overtakes
         self._overtaken = 0
-        self._sleep = sleep
-        self._in_a_row = 0
+        self._clock = clock or retry.SystemClock()
+        self._since: float | None = None
 
     def ticket(self, priority: Priority) -> Ticket:
         """Return a new place at the end of the queue of ``priority``."""
@@ -90,12 +91,17 @@ class ChangeGate:
 
     def _leave_to_others(self) -> None:
         """Let other services have the array, if we would go on and on."""
+        now = self._clock.now()
         with self._lock:
-            self._in_a_row = self._in_a_row + 1 if self._waiting else 0
-            if self._in_a_row < CHANGES_IN_A_ROW:
+            if not self._waiting:
+                self._since = None
                 return
-            self._in_a_row = 0
-        self._sleep(PAUSE_SECONDS)
+            if self._since is None:
+                self._since = now
+            if now - self._since < WITHOUT_GAP_SECONDS:
+                return
+            self._since = None
+        self._clock.sleep(PAUSE_SECONDS)
 
     @property
     def queue_length(self) -> int:

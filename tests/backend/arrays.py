@@ -194,7 +194,7 @@ def make_lab(engine: Engine, *, options: AccessOptions | None = None,
     """
     clock = engine.array.clock
     assert isinstance(clock, Time)
-    gate, claims = ChangeGate(sleep=clock.sleep), Claims()
+    gate, claims = ChangeGate(clock=clock), Claims()
     client = IsmClient(EngineTransport(engine), gate, clock=clock)
     inventory = Inventory(client.query_all, clock,
                           Reservations(clock, start=ldn_start))

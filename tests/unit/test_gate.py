@@ -9,6 +9,7 @@ import pytest
 
 from cinder_nec.ismcli.client import BUSY_POLL_SECONDS
 from cinder_nec.ismcli.gate import PAUSE_SECONDS, ChangeGate, Priority
+from tests.helpers import FakeClock
 
 ATTACH, PROVISION = Priority.ATTACH, Priority.PROVISION
 
@@ -16,8 +17,9 @@ ATTACH, PROVISION = Priority.ATTACH, Priority.PROVISION
 class Crowd:
     """Threads that queue at a gate that is held, one after another."""
 
-    def __init__(self, gate: ChangeGate) -> None:
+    def __init__(self, gate: ChangeGate, work=lambda: None) -> None:
         self.gate = gate
+        self.work = work
         self.order: list[str] = []
         self.inside = 0
         self.most_inside = 0
@@ -38,6 +40,7 @@ class Crowd:
                 self.inside += 1
                 self.most_inside = max(self.most_inside, self.inside)
                 self.order.append(name)
+            self.work()
             with self._lock:
                 self.inside -= 1
 
@@ -115,25 +118,31 @@ def test_an_error_inside_lets_the_next_one_in():
         pass
 
 
-def test_the_array_is_left_alone_now_and_then():
-    pauses = []
-    gate = ChangeGate(sleep=pauses.append)
-    crowd = Crowd(gate)
+def changes_of(seconds, clock, gate, count):
+    """So many changes, each of which takes so long, wait at once."""
+    crowd = Crowd(gate, lambda: clock.advance(seconds))
     with held(gate):
-        for number in range(17):
+        for number in range(count):
             crowd.queue(str(number), PROVISION)
     crowd.join()
-    assert pauses == [PAUSE_SECONDS] * 2
+    return clock.slept
+
+
+@pytest.mark.parametrize('seconds, count', [(0.5, 17), (0.05, 161)])
+def test_the_array_is_left_alone_now_and_then(seconds, count):
+    clock = FakeClock()
+    slept = changes_of(seconds, clock, ChangeGate(clock=clock), count)
+    assert slept == [PAUSE_SECONDS]
     assert 2 * BUSY_POLL_SECONDS < PAUSE_SECONDS
 
 
 def test_changes_that_come_one_by_one_need_no_pause():
-    pauses = []
-    gate = ChangeGate(sleep=pauses.append)
+    clock = FakeClock()
+    gate = ChangeGate(clock=clock)
     for _ in range(40):
         with held(gate):
-            pass
-    assert not pauses
+            clock.advance(1.0)
+    assert not clock.slept
 
 
 def test_who_is_overtaken():
