@@ -160,6 +160,10 @@ class Saver:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def __del__(self) -> None:
+        """A test process makes thousands of arrays."""
+        self.close()
+
 
 def _replay(records: dict[tuple[str, Any], dict[str, Any]],
             change: dict[str, Any]) -> None:

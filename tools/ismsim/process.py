@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-import select
+import selectors
 import shutil
 import signal
 import subprocess
@@ -121,14 +121,17 @@ class SimProcess:
         stream = self._process.stdout
         until = time.monotonic() + self._timeout
         data = b''
-        while not data.endswith(b'\n'):
-            left = until - time.monotonic()
-            if left <= 0 or not select.select([stream], [], [], left)[0]:
-                break
-            piece = os.read(stream.fileno(), 200)
-            if not piece:
-                break
-            data += piece
+        # Not select(), which takes no descriptor above 1023.
+        with selectors.DefaultSelector() as selector:
+            selector.register(stream, selectors.EVENT_READ)
+            while not data.endswith(b'\n'):
+                left = until - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    break
+                piece = os.read(stream.fileno(), 200)
+                if not piece:
+                    break
+                data += piece
         return data.decode().strip()
 
     def stop(self) -> int | None:
