@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from harness.tally import Tries
+
 TESTS = Path(__file__).parent
 # Directories whose tests start services.
 SERVICE_DIRECTORIES = ('data', 'sim', 'system')
@@ -42,3 +44,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.data)
         if not item.get_closest_marker('xdist_group'):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.fixture
+def tries(request: pytest.FixtureRequest) -> Tries:
+    """Count faults and kills for the summary of tools/test."""
+    return Tries(request.node.user_properties)

@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
-from harness import suite
+from types import SimpleNamespace
+
+import pytest
+
+from harness import suite, tally
 from harness.suite import Result
+from harness.tally import Tries
 
 
 def test_options_and_pytest_arguments_are_told_apart():
@@ -39,3 +44,41 @@ def test_a_failed_run_without_failed_tests_is_no_success():
     text = suite.closing(
         [Result('Cinder 29', 3, {'passed': 3})], 1.0)
     assert '1 failed, 3 passed' in text.splitlines()[-1]
+
+
+def report(when: str, count) -> SimpleNamespace:
+    properties: list[tuple[str, object]] = [('other', 1)]
+    count(Tries(properties))
+    return SimpleNamespace(when=when, user_properties=properties)
+
+
+def test_tries_are_summed_once_for_each_test():
+    def one(tries):
+        tries.tried('faults', 3)
+        tries.survived('faults', 2)
+        tries.tried('kills')
+
+    # setup and teardown of the same test carry the same numbers.
+    found = tally.tries_of([report('call', one), report('teardown', one),
+                            report('call', one)])
+    assert found == {'faults': [6, 4], 'kills': [2, 0]}
+
+
+def test_closing_says_what_was_tried_in_all_runs(monkeypatch):
+    monkeypatch.setenv(tally.ALL, '1')
+    text = suite.closing(
+        [Result('Cinder 29', counts={'passed': 3},
+                tries={'faults': [5, 5], 'kills': [2, 1]}),
+         Result('Cinder 27', counts={'passed': 1},
+                tries={'faults': [1, 1]})], 1.0)
+    assert ('faults: 6 tried, 6 survived; kills: 2 tried, 1 survived'
+            in text.splitlines())
+
+
+@pytest.mark.parametrize('value, cases', [
+    (None, [1, 3, 5]), ('1', [1, 2, 3, 4, 5])])
+def test_a_sample_runs_unless_all_is_asked_for(value, cases, monkeypatch):
+    monkeypatch.delenv(tally.ALL, raising=False)
+    if value:
+        monkeypatch.setenv(tally.ALL, value)
+    assert tally.chosen([1, 2, 3, 4, 5], 2) == cases

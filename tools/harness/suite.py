@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from harness import bootstrap, drivers, venvs
-from harness.tally import COUNTED
+from harness.tally import ALL, COUNTED, add_tries, tries_in_words
 from harness.venvs import ROOT, Venv
 
 # Leaves out what starts a simulated array or a Cinder.
@@ -37,6 +37,7 @@ class Result:
     status: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     bad: list[str] = field(default_factory=list)
+    tries: dict[str, list[int]] = field(default_factory=dict)
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -44,7 +45,8 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     known = '|'.join(map(str, venvs.CINDER_PYTHON))
     parser = argparse.ArgumentParser(
         prog='tools/test', formatter_class=argparse.RawTextHelpFormatter,
-        usage=f'tools/test [--fast] [--cinder {known}] [pytest arguments]',
+        usage=f'tools/test [--fast | --all] [--cinder {known}] '
+        '[pytest arguments]',
         description='Run ruff, mypy and all tests: everything on Cinder '
         f'{venvs.newest()}, then\nthe system tests and a chosen set on '
         f'Cinder {venvs.OLDEST}. Builds its own virtual\nenvironments '
@@ -55,6 +57,9 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         '--fast', action='store_true',
         help='only what needs no service: ruff, mypy, unit tests')
     parser.add_argument(
+        '--all', action='store_true',
+        help='every fault and every kill, where else a sample runs')
+    parser.add_argument(
         '--cinder', type=int, choices=sorted(venvs.CINDER_PYTHON),
         metavar='N', help=f'run on this Cinder release only ({known})')
     return parser.parse_known_args(argv)
@@ -63,6 +68,8 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 def main(argv: Sequence[str]) -> int:
     """Entry point; the exit status is 0 only if all of it passed."""
     options, extra = parse(argv)
+    if options.all:
+        os.environ[ALL] = '1'
     started = time.monotonic()
     try:
         venv = bootstrap.ensure(options.cinder)
@@ -142,7 +149,8 @@ def run_pytest(venv: Venv, arguments: Sequence[str],
             return Result(title, status or 1, {'error': 1},
                           [f'{title}: pytest ended with status {status}'])
         found = json.loads(tally.read_text())
-        return Result(title, status, found['counts'], found['bad'])
+        return Result(title, status, found['counts'], found['bad'],
+                      found['tries'])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -151,12 +159,16 @@ def closing(results: list[Result], seconds: float) -> str:
     """One pytest-style summary of all that was run."""
     lines = []
     total = dict.fromkeys(COUNTED, 0)
+    tries: dict[str, list[int]] = {}
     for result in results:
         for key, number in result.counts.items():
             total[key] += number
+        add_tries(tries, result.tries)
         lines += [f'FAILED [{result.title}] {name}' for name in result.bad]
         if result.counts.get('passed'):
             lines.append(f'{result.title}: {in_words(result.counts)}')
+    if tries:
+        lines.append(tries_in_words(tries))
     text = f' {in_words(total)} in {seconds:.2f}s '
     if any(r.status for r in results) and not total['failed']:
         text = f' 1 failed,{text}'
