@@ -43,7 +43,7 @@ from cinder_nec.backend.snapshot_access import (
 from cinder_nec.backend.stats import Stats
 from cinder_nec.backend.volumes import Volumes
 from cinder_nec.config import BackendConfig
-from cinder_nec.ismcli.client import IsmClient
+from cinder_nec.ismcli.client import LINK_RETRY, IsmClient
 from cinder_nec.ismcli.gate import ChangeGate
 from cinder_nec.ismcli.ssh import HostKeyPolicy, SshSettings, SshTransport
 from cinder_nec.model import Protocol
@@ -181,16 +181,29 @@ def _access(config: BackendConfig, array: Array, volumes: Volumes,
 
 def _array(config: BackendConfig, clock: retry.Clock) -> Array:
     """Return the array of a back end, the same for all that share it."""
-    settings = _ssh_settings(config)
-    key = (settings, config.legacy_view)
+    key = array_key(config)
     with _arrays_lock:
         if key not in _arrays:
-            gate = ChangeGate(clock=clock)
-            client = IsmClient(SshTransport(settings, clock=clock), gate,
-                               clock=clock, legacy_view=config.legacy_view)
-            _arrays[key] = Array(client, Inventory(client.query_all, clock),
-                                 Claims(), gate)
+            _arrays[key] = connect(config, clock, ChangeGate(clock=clock))
         return _arrays[key]
+
+
+def array_key(config: BackendConfig) -> tuple[SshSettings, bool | None]:
+    """Return what two back ends have in common that are on one array."""
+    return _ssh_settings(config), config.legacy_view
+
+
+def connect(config: BackendConfig, clock: retry.Clock, gate: ChangeGate,
+            link_retry: retry.RetryPolicy = LINK_RETRY) -> Array:
+    """Return the array of a back end; nothing is sent to it yet.
+
+    :param gate: what changes have to pass
+    :param link_retry: how long to go on when the array cannot be reached
+    """
+    client = IsmClient(
+        SshTransport(_ssh_settings(config), clock=clock), gate, clock=clock,
+        legacy_view=config.legacy_view, link_retry=link_retry)
+    return Array(client, Inventory(client.query_all, clock), Claims(), gate)
 
 
 def _ssh_settings(config: BackendConfig) -> SshSettings:

@@ -28,7 +28,7 @@ _CONTROL_VOLUME_FORMAT = re.compile(
     r'[A-Z][A-Z0-9]:(?=.{2,22}\Z)[A-Za-z0-9_/.][A-Za-z0-9_/.-]*%x'
     r'[A-Za-z0-9_/.-]*')
 _LD_SET = re.compile(r'([A-Z][A-Z0-9]):([A-Za-z0-9_/.][A-Za-z0-9_/.-]*)')
-_WITHOUT_EFFECT = {
+WITHOUT_EFFECT = {
     'nec_ismview_dir': 'no configuration is written to files any more',
 }
 
@@ -73,9 +73,11 @@ class BackendConfig:
 class _Section:
     """Reads the options of a back end, its errors in plain words."""
 
-    def __init__(self, configuration: Any, driver_name: str) -> None:
+    def __init__(self, configuration: Any, driver_name: str,
+                 conf: cfg.ConfigOpts) -> None:
         self._configuration = configuration
         self._driver_name = driver_name
+        self._conf = conf
         self.group: str = configuration.config_group
 
     def get(self, option: str) -> Any:
@@ -93,7 +95,7 @@ class _Section:
         """Tell whether the operator wrote the option down."""
         for group in (self.group, SHARED_GROUP):
             try:
-                found = cfg.CONF.get_location(option, group)
+                found = self._conf.get_location(option, group)
             except cfg.NoSuchOptError:
                 continue
             except (ValueError, cfg.Error):
@@ -158,15 +160,17 @@ class _Section:
         return LdSetName(found.group(1), found.group(2))
 
 
-def load(configuration: Any, driver_name: str, host: str) -> BackendConfig:
+def load(configuration: Any, driver_name: str, host: str,
+         conf: cfg.ConfigOpts = cfg.CONF) -> BackendConfig:
     """Read and check the options of one back end.
 
     :param configuration: Cinder's configuration of the back end, with
         :data:`cinder_nec.opts.nec_opts` appended
     :param host: the ``host`` of the service, ``node@group``
+    :param conf: what ``configuration`` was read from
     :raises errors.ConfigError: an option is missing or wrong
     """
-    section = _Section(configuration, driver_name)
+    section = _Section(configuration, driver_name, conf)
     password = section.get('nec_ismcli_password') or None
     key_file = section.get('nec_ismcli_privkey') or None
     address = section.required('nec_ismcli_fip')
@@ -185,8 +189,8 @@ def load(configuration: Any, driver_name: str, host: str) -> BackendConfig:
         backend_name=section.get('volume_backend_name') or driver_name,
         address=address, port=section.get('nec_ssh_pool_port_number'),
         user=user, password=password, private_key_file=key_file,
-        known_hosts_file=cfg.CONF.ssh_hosts_key_file,
-        trust_on_first_use=_trusts_on_first_use(),
+        known_hosts_file=conf.ssh_hosts_key_file,
+        trust_on_first_use=_trusts_on_first_use(conf),
         connect_timeout_seconds=float(section.get('ssh_conn_timeout')),
         max_sessions=max(1, section.get('ssh_max_pool_conn')),
         legacy_view=optimized if legacy else None,
@@ -212,17 +216,17 @@ def load(configuration: Any, driver_name: str, host: str) -> BackendConfig:
         disk_array_name=section.get('nec_diskarray_name') or '')
 
 
-def _trusts_on_first_use() -> bool:
+def _trusts_on_first_use(conf: cfg.ConfigOpts) -> bool:
     """Unknown host keys are refused unless the operator wrote otherwise.
 
     Cinder's default of ``strict_ssh_host_key_policy`` is False; only a
     False in ``cinder.conf`` is taken for a wish.
     """
-    found = cfg.CONF.get_location('strict_ssh_host_key_policy')
+    found = conf.get_location('strict_ssh_host_key_policy')
     written = found is not None and (
         found.location.is_user_controlled
         or found.location is cfg.Locations.set_override)
-    return written and not cfg.CONF.strict_ssh_host_key_policy
+    return written and not conf.strict_ssh_host_key_policy
 
 
 def _portals_per_controller(section: _Section) -> int:
@@ -243,7 +247,7 @@ def _max_ld_count(section: _Section) -> int | None:
 
 
 def _warn_without_effect(section: _Section) -> None:
-    for option, reason in _WITHOUT_EFFECT.items():
+    for option, reason in WITHOUT_EFFECT.items():
         if section.is_set(option):
             LOG.warning('[%s] %s has no effect: %s. It can be removed '
                         'from cinder.conf.', section.group, option, reason)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands of ``cinder-nec`` share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+import getpass
+import os
+from typing import Any
+
+from cliff.command import Command
+from cliff.lister import Lister
+
+from cinder_nec import errors
+from cinder_nec.cli.site import Site, read_site
+from cinder_nec.cli.status import Exit, NotRun
+
+
+class NecCommand(Command):
+    """A command whose failures are one line and a status.
+
+    :ivar status: what it ends with; a command that found something raises
+        it with :meth:`at_least`
+    """
+
+    status: Exit = Exit.OK
+
+    def at_least(self, status: Exit) -> None:
+        """End with this status, unless a worse one is due."""
+        self.status = max(self.status, status)
+
+    def complain(self, text: str) -> None:
+        """Write a line on standard error."""
+        self.app.stderr.write(f'{self.app.NAME}: {text}\n')
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        self.status = Exit.OK
+        try:
+            return int(super().run(parsed_args)) or self.status
+        except (NotRun, errors.NecError) as error:
+            self.complain(str(error))
+            return Exit.NOT_RUN
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            if getattr(self.app_args, 'debug', False):
+                raise
+            self.complain(f'{type(error).__name__}: {error} (a fault of '
+                          'this program; --debug shows where)')
+            return Exit.NOT_RUN
+
+
+class SiteCommand(NecCommand):
+    """A command that is about the back ends of a ``cinder.conf``."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        parser = super().get_parser(prog_name)
+        group = parser.add_argument_group('which back ends')
+        group.add_argument(
+            '--config-file', action='append', default=[], metavar='FILE',
+            help='what cinder-volume reads (default: '
+                 '/etc/cinder/cinder.conf); may be repeated, later files '
+                 'win')
+        group.add_argument(
+            '--config-dir', action='append', default=[], metavar='DIR',
+            help='a directory of *.conf files that are read after them '
+                 '(default: /etc/cinder/cinder.conf.d); may be repeated')
+        group.add_argument(
+            '--backend', action='append', default=[], metavar='SECTION',
+            help='a back end (default: all in enabled_backends whose '
+                 'volume_driver is this driver); may be repeated')
+        return parser
+
+    def site(self, parsed_args: argparse.Namespace) -> Site:
+        """Return the site that the options mean.
+
+        :raises NotRun: it cannot be read
+        """
+        return read_site(parsed_args.config_file, parsed_args.config_dir,
+                         parsed_args.backend)
+
+
+class SiteLister(SiteCommand, Lister):
+    """A command that shows one table about back ends."""
+
+    def take_action(self, parsed_args: argparse.Namespace
+                    ) -> tuple[Sequence[str], Any]:
+        raise NotImplementedError
+
+
+def whoami() -> str:
+    """Return the name of the user, for messages."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f'uid {os.getuid()}'

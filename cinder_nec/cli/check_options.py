@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of what stands in ``cinder.conf``; nothing is sent anywhere."""
+
+from __future__ import annotations
+
+import difflib
+
+from cinder_nec import errors, opts
+from cinder_nec.cli.findings import Report
+from cinder_nec.cli.site import Entry
+from cinder_nec.config import WITHOUT_EFFECT
+
+_PREFIX = 'nec_'
+_KNOWN = frozenset(option.name for option in opts.nec_opts)
+# Options of the driver of the Cinder tree that are not needed any more.
+_CLOSE_ENOUGH = 0.75
+
+
+def check_options(entry: Entry, report: Report) -> None:
+    """Look at the options of one back end."""
+    _check_driver(entry, report)
+    if not entry.enabled:
+        report.warning('enabled', f'enabled_backends does not name '
+                       f'{entry.group}.')
+    _check_names(entry, report)
+    if entry.config is None:
+        error = entry.error
+        if error is not None and entry.driver is not None:
+            report.failed('options', error)
+        return
+    report.ok('options', 'All values can be used.')
+
+
+def _check_driver(entry: Entry, report: Report) -> None:
+    if entry.driver is None:
+        if entry.error is not None:
+            report.failed('driver', entry.error)
+    elif entry.in_tree:
+        report.warning(
+            'driver', f'volume_driver = {entry.driver_path}: the path of '
+            "the Cinder tree's own driver.",
+            f'Set volume_driver = {entry.driver.path}; or see `cinder-nec '
+            'in-tree status` for which driver is behind that path.')
+    else:
+        report.ok('driver', f'{entry.driver.name}: '
+                  f'{entry.driver.protocol.value}, '
+                  f'{entry.driver.method.value} method.')
+
+
+def _check_names(entry: Entry, report: Report) -> None:
+    unknown = sorted(name for name in entry.written
+                     if name.startswith(_PREFIX) and name not in _KNOWN)
+    for name in unknown:
+        near = difflib.get_close_matches(name, _KNOWN, 1, _CLOSE_ENOUGH)
+        report.warning('unknown-option', f'{name} is no option of this '
+                       'driver.', f'Did you mean {near[0]}?' if near else '')
+    if not unknown:
+        report.ok('unknown-option', 'All nec_* options are known.')
+    for name in sorted(entry.written & WITHOUT_EFFECT.keys()):
+        report.warning('idle-option',
+                       f'{name} is set: {WITHOUT_EFFECT[name]}.')
+
+
+def check_key_file(entry: Entry, report: Report) -> None:
+    """Read the secret key, if one is set."""
+    from cinder_nec.ismcli import ssh
+
+    path = entry.config.private_key_file if entry.config else None
+    if not path:
+        return
+    try:
+        ssh.check_key_file(path)
+    except errors.ConfigError as error:
+        report.failed('key-file', error)
+    else:
+        report.ok('key-file', f'{path} holds a usable secret key.')
