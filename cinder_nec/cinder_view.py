@@ -117,7 +117,8 @@ def _attachment(cinder_id: str, volume_id: str, status: str,
                 ) -> CinderAttachment:
     names = {str((connector or {}).get('initiator') or '').lower()}
     names |= {str(wwpn).lower().replace(':', '')
-              for wwpn in (connector or {}).get('wwpns') or ()}
+              for wwpn in (connector or {}).get('wwpns') or ()
+              if wwpn}
     # Lists in it may have become text on their way through the database.
     told = str(dict(connection_info or {}))
     if not connector:

@@ -6,7 +6,12 @@ from __future__ import annotations
 import pytest
 
 from cinder_nec import naming
-from cinder_nec.backend.audit import AuditScope, audit, read_array
+from cinder_nec.backend.audit import (
+    ArrayState,
+    AuditScope,
+    audit,
+    read_array,
+)
 from cinder_nec.backend.cinder_state import (
     CinderAttachment,
     CinderSnapshot,
@@ -15,7 +20,8 @@ from cinder_nec.backend.cinder_state import (
     Phase,
 )
 from cinder_nec.backend.findings import FindingKind, Place, Standing
-from cinder_nec.model import LdName
+from cinder_nec.ismcli.commands import VolumeAccess
+from cinder_nec.model import LdName, LdSetName
 from tests.backend.arrays import BACKUP_POOL, POOL, host, make_engine, make_lab
 
 VOLUME = '2f9b4f1c-2d0b-4c8c-9f63-1b6f6e8a7c01'
@@ -137,3 +143,276 @@ def test_a_replica_of_nobody_has_a_pair_of_nobody(ddr):
                                        FindingKind.PAIR_WITHOUT_OBJECT]
     carry_out(ddr, found[0])
     assert look(ddr, volume()) == []
+
+
+def test_a_link_volume_whose_backup_was_broken_off(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    lab.snapshots.create_snapshot(ld(VOLUME), ld(SNAPSHOT))
+    label = ld(SNAPSHOT).label
+    lab.client.lvbind(ld(VOLUME), 700, f'{label}_l')
+    lab.client.sc_link(f'{label}_l', label, VolumeAccess.READ_ONLY)
+    assert look(lab, volume(), snapshot(Phase.CHANGING)) == []
+    assert look(lab, volume(phase=Phase.CHANGING), snapshot()) == []
+    finding = only(lab, volume(), snapshot())
+    assert finding.kind is FindingKind.LINK_VOLUME_LEFT
+    assert finding.is_safe
+    carry_out(lab, finding)
+    assert look(lab, volume(), snapshot()) == []
+
+
+def test_a_control_volume_without_a_link_volume(lab):
+    lab.client.ldbind_control_volume(POOL, 0x701)
+    lab.client.nickname_of_ldn(0x701, LdName('LX', '__ControlVolume_701h'))
+    finding = only(lab)
+    assert finding.kind is FindingKind.CONTROL_VOLUME_LEFT
+    assert finding.is_safe
+    assert only(lab, volume(OTHER, phase=Phase.CREATING)
+                ).standing is Standing.IN_FLIGHT
+    carry_out(lab, finding)
+    assert look(lab) == []
+
+
+def test_a_control_volume_beside_a_link_volume_is_in_order(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    lab.snapshots.create_snapshot(ld(VOLUME), ld(SNAPSHOT))
+    label = ld(SNAPSHOT).label
+    lab.client.lvbind(ld(VOLUME), 700, f'{label}_l')
+    lab.client.sc_link(f'{label}_l', label, VolumeAccess.READ_ONLY)
+    lab.client.ldbind_control_volume(POOL, 0x701)
+    lab.client.nickname_of_ldn(0x701, LdName('LX', '__ControlVolume_701h'))
+    lab.operate('ldset_add', ldset={
+        'name': 'LX:backup', 'type': 'iscsi', 'multitarget': False,
+        'lds': [{'ld': '__ControlVolume_701h', 'lun': 0},
+                {'ld': f'{label}_l', 'lun': 1}]})
+    assert [f.standing for f in look(
+        lab, volume(), snapshot(Phase.CHANGING))] == [Standing.IN_FLIGHT]
+    left = {f.kind for f in look(lab, volume(), snapshot())}
+    assert left == {FindingKind.LINK_VOLUME_LEFT,
+                    FindingKind.MAPPING_WITHOUT_ATTACHMENT}
+
+
+@pytest.mark.parametrize('attributes', ('', '-ldattr cv '))
+def test_a_disk_without_a_name_may_be_an_administrators(lab, attributes):
+    assert lab.engine.execute(
+        f'iSMcfg ldbind -poolnumber 0 {attributes}-ldn 770'
+        + ('' if attributes else ' -capacity 1 -immediate')
+    ).reply.status == 0
+    finding = only(lab)
+    assert finding.kind is FindingKind.NAMELESS_LD
+    assert finding.standing is Standing.UNSURE
+    assert not finding.is_safe
+    assert only(lab, volume(OTHER, phase=Phase.CREATING)
+                ).standing is Standing.IN_FLIGHT
+    carry_out(lab, finding)
+    assert look(lab) == []
+
+
+def test_a_disk_that_was_to_be_unbound(lab):
+    lab.volumes.create(LdName('LX', 'unbind_0302'), 1, [POOL])
+    finding = only(lab)
+    assert finding.kind is FindingKind.UNBIND_LEFT
+    assert finding.is_safe
+    carry_out(lab, finding)
+    assert look(lab) == []
+
+
+@pytest.mark.parametrize('left', ('_m', '_o'))
+def test_what_a_migration_left_beside_the_volume(lab, left):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    lab.volumes.create(ld(VOLUME, left), 1, [POOL])
+    assert [f.standing for f in look(lab, volume(phase=Phase.CHANGING))
+            ] == [Standing.IN_FLIGHT]
+    finding = only(lab, volume())
+    assert finding.kind is FindingKind.MIGRATION_LEFT
+    assert finding.is_safe
+    carry_out(lab, finding)
+    assert look(lab, volume()) == []
+    assert ld(VOLUME).label in lab.lds()
+
+
+def test_a_parked_disk_beside_a_copy_is_not_proven_to_be_useless(lab):
+    for suffix in ('', '_m', '_o'):
+        lab.volumes.create(ld(VOLUME, suffix), 1, [POOL])
+    safe = {f.subject: f.is_safe for f in look(lab, volume())}
+    assert safe == {str(ld(VOLUME, '_m')): True,
+                    str(ld(VOLUME, '_o')): False}
+
+
+@pytest.mark.parametrize('left', ('_m', '_o'))
+def test_a_volume_that_lost_its_name_is_given_it_back(lab, left):
+    lab.volumes.create(ld(VOLUME, left), 1, [POOL])
+    finding = only(lab, volume())
+    assert finding.kind is FindingKind.MIGRATION_LEFT
+    assert finding.is_safe
+    carry_out(lab, finding)
+    assert look(lab, volume()) == []
+
+
+def test_of_a_parked_volume_and_its_copy_the_copy_is_not_the_volume(lab):
+    for suffix in ('_m', '_o'):
+        lab.volumes.create(ld(VOLUME, suffix), 1, [POOL])
+    found = {f.subject: f for f in look(lab, volume())}
+    copy = found[str(ld(VOLUME, '_m'))]
+    assert not copy.is_safe
+    assert 'ldunbind' in copy.steps[-1].text
+    assert 'nickname' in found[str(ld(VOLUME, '_o'))].steps[-1].text
+
+
+def test_a_kept_replica_that_lost_its_pair(ddr):
+    ddr.volumes.create(ld(SNAPSHOT, '_d'), 1, [BACKUP_POOL])
+    finding = only(ddr)
+    assert finding.kind is FindingKind.KEPT_REPLICA_LEFT
+    assert finding.is_safe
+    carry_out(ddr, finding)
+    assert look(ddr) == []
+
+
+# -- pairs --------------------------------------------------------------
+
+def paired(lab, source: LdName, target: LdName) -> None:
+    lab.client.rc_pair(source.label, target.label)
+
+
+def test_a_clone_that_settles_is_in_flight(ddr):
+    for name in (VOLUME, OTHER):
+        ddr.volumes.create(ld(name), 1, [POOL])
+    paired(ddr, ld(VOLUME), ld(OTHER))
+    finding = only(ddr, volume(), volume(OTHER))
+    assert finding.kind is FindingKind.COPY_SETTLES
+    assert finding.standing is Standing.IN_FLIGHT
+
+
+def test_a_clone_that_settles_is_seen_without_the_pairs(ddr):
+    for name in (VOLUME, OTHER):
+        ddr.volumes.create(ld(name), 1, [POOL])
+    paired(ddr, ld(VOLUME), ld(OTHER))
+    known = read_array(ddr.client, ddr.inventory)
+    found = audit(ArrayState(known.config), cinder(volume(), volume(OTHER)),
+                  SCOPE)
+    assert FindingKind.COPY_SETTLES in {f.kind for f in found}
+
+
+def test_a_clone_that_was_broken_off(ddr):
+    for name in (VOLUME, OTHER):
+        ddr.volumes.create(ld(name), 1, [POOL])
+    paired(ddr, ld(VOLUME), ld(OTHER))
+    ddr.operate('pair_state', rv=ld(OTHER).label, state='fault')
+    finding = only(ddr, volume(), volume(OTHER))
+    assert finding.kind is FindingKind.PAIR_BROKEN
+    assert finding.is_difference
+    assert finding.cinder_id == OTHER
+
+
+def test_a_pair_of_a_migration_that_is_over(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    lab.volumes.create(ld(VOLUME, '_m'), 1, [POOL])
+    paired(lab, ld(VOLUME), ld(VOLUME, '_m'))
+    kinds = {f.kind for f in look(lab, volume())}
+    assert kinds == {FindingKind.MIGRATION_LEFT,
+                     FindingKind.PAIR_WITHOUT_OBJECT}
+    assert not [f for f in look(lab, volume(phase=Phase.CHANGING))
+                if f.is_difference]
+
+
+def test_a_replica_of_another_volume(ddr):
+    ddr.volumes.create(ld(VOLUME), 1, [POOL])
+    ddr.volumes.create(ld(OTHER), 1, [POOL])
+    ddr.snapshots.create_snapshot(ld(VOLUME), ld(SNAPSHOT))
+    finding = only(ddr, volume(), volume(OTHER),
+                   snapshot(volume_id=OTHER))
+    assert finding.kind is FindingKind.WRONG_ORIGIN
+
+
+def test_a_generation_of_another_volume(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    lab.volumes.create(ld(OTHER), 1, [POOL])
+    lab.snapshots.create_snapshot(ld(VOLUME), ld(SNAPSHOT))
+    finding = only(lab, volume(), volume(OTHER),
+                   snapshot(volume_id=OTHER))
+    assert finding.kind is FindingKind.WRONG_ORIGIN
+
+
+def test_a_snapshot_whose_data_is_lost(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    lab.snapshots.create_snapshot(ld(VOLUME), ld(SNAPSHOT))
+    lab.operate('sra_exhausted', pool=BACKUP_POOL)
+    finding = only(lab, volume(), snapshot())
+    assert finding.kind is FindingKind.SNAPSHOT_DATA_LOST
+    assert look(lab, volume(), snapshot(Phase.BROKEN)) == []
+
+
+# -- in Cinder, not on the array ----------------------------------------
+
+def test_objects_without_an_ld(lab):
+    found = look(lab, volume(), snapshot())
+    assert [f.kind for f in found] == [FindingKind.VOLUME_WITHOUT_LD,
+                                       FindingKind.SNAPSHOT_WITHOUT_LD]
+
+
+@pytest.mark.parametrize('phase', (Phase.CREATING, Phase.DELETING,
+                                   Phase.BROKEN))
+def test_objects_that_need_no_ld(lab, phase):
+    assert look(lab, volume(phase=phase), snapshot(phase)) == []
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    assert look(lab, volume(phase=phase)) == []
+
+
+@pytest.mark.parametrize('size_gib', (1, 3))
+def test_sizes_that_differ(lab, size_gib):
+    lab.volumes.create(ld(VOLUME), 2, [POOL])
+    finding = only(lab, volume(size_gib=size_gib))
+    assert finding.kind is FindingKind.SIZE_DIFFERS
+    assert finding.is_safe
+    if size_gib > 2:
+        carry_out(lab, finding)
+        assert look(lab, volume(size_gib=size_gib)) == []
+    assert look(lab, volume(size_gib=size_gib,
+                            phase=Phase.CHANGING)) == []
+
+
+def test_a_volume_is_found_by_its_name_id(lab):
+    lab.volumes.create(ld(OTHER), 1, [POOL])
+    assert look(lab, volume(name_id=OTHER)) == []
+
+
+# -- mappings -----------------------------------------------------------
+
+def test_a_mapping_without_an_attachment(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    for number in (1, 2):
+        lab.access.attach(ld(VOLUME), host(number))
+    finding = only(lab, volume(), attachment(1))
+    assert finding.kind is FindingKind.MAPPING_WITHOUT_ATTACHMENT
+    assert not finding.is_safe
+    assert only(lab, volume(phase=Phase.CHANGING),
+                attachment(1)).standing is Standing.IN_FLIGHT
+    carry_out(lab, finding)
+    assert look(lab, volume(), attachment(1)) == []
+
+
+def test_an_attachment_whose_host_is_not_known_explains_by_its_target(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    info = lab.access.attach(ld(VOLUME), host(1))
+    told = CinderAttachment('a', VOLUME, targets=frozenset(
+        {info['data']['target_iqn']}))
+    assert look(lab, volume(), told) == []
+    wrong = CinderAttachment('a', VOLUME,
+                             targets=frozenset({'iqn.2001-03.jp.nec:x'}))
+    assert {f.kind for f in look(lab, volume(), wrong)} == {
+        FindingKind.MAPPING_WITHOUT_ATTACHMENT,
+        FindingKind.ATTACHMENT_WITHOUT_MAPPING}
+
+
+def test_an_attachment_without_a_mapping(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    finding = only(lab, volume(), attachment(1))
+    assert finding.kind is FindingKind.ATTACHMENT_WITHOUT_MAPPING
+    for phase in (Phase.CREATING, Phase.CHANGING, Phase.BROKEN):
+        assert look(lab, volume(), attachment(1, phase)) == []
+
+
+def test_an_ld_set_that_was_made_and_not_filled_costs_nothing(lab):
+    lab.client.addldset_iscsi(LdSetName('LX', '05comredhathost1'))
+    finding = only(lab)
+    assert finding.kind is FindingKind.LD_SET_LEFT
+    assert finding.standing is Standing.HARMLESS
