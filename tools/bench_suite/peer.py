@@ -63,6 +63,11 @@ class Peer:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """The driver's process."""
+        return self._process.pid
+
     def fileno(self) -> int:
         """For select: readable when an answer has come."""
         return self._socket.fileno()
