@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from pathlib import Path
 import threading
 
 from cinder_nec import retry
@@ -31,9 +32,11 @@ from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.io_control import IoControl
+from cinder_nec.backend.journal import Journal
 from cinder_nec.backend.location import Location
 from cinder_nec.backend.manage import Management
 from cinder_nec.backend.migration import Migration
+from cinder_nec.backend.recovery import Recovery
 from cinder_nec.backend.selftest import check_backend
 from cinder_nec.backend.snapshot_access import (
     LinkAccess,
@@ -81,6 +84,7 @@ class Backend:
     manage: Management
     snapshot_access: SnapshotAccess
     settler: Settler
+    recovery: Recovery | None = None
 
     @property
     def location(self) -> Location:
@@ -92,6 +96,8 @@ class Backend:
         """:raises errors.NecError: the back end cannot work"""
         check_backend(self.array.inventory, self.config.pools,
                       self.config.backup_pools)
+        if self.recovery is not None:
+            self.recovery.start()
 
 
 _arrays: dict[tuple[SshSettings, bool | None], Array] = {}
@@ -107,41 +113,45 @@ def build(config: BackendConfig, protocol: Protocol,
     """
     clock = retry.SystemClock()
     array = _array(config, clock)
-    volumes = Volumes(array.client, array.inventory, clock)
+    journal = Journal(Path(config.journal_directory)
+                      if config.journal_directory else None)
+    volumes = Volumes(array.client, array.inventory, clock, journal)
     pairs = PairCopy(array.client, array.inventory, clock,
                      config.copy_within_seconds)
     settler = Settler(array.inventory, pairs, clock)
     io_control = IoControl(array.client, array.inventory)
     access = _access(config, array, volumes, protocol, fabric)
+    copying = _copy_method(config, array, volumes, pairs, settler, clock,
+                           method)
+    migration = Migration(array.client, array.inventory, volumes, pairs,
+                          io_control, clock, config.copy_within_seconds,
+                          settler)
+    controls = ControlVolumes(
+        array.client, array.inventory, volumes, array.claims, clock,
+        config.control_volume_format)
+    links = Links(array.client, array.inventory)
+    is_snapshot = method is Method.SNAPSHOT
     return Backend(
         config=config, array=array, volumes=volumes,
-        copying=_copy_method(config, array, volumes, pairs, settler, clock,
-                             method),
-        access=access,
+        copying=copying, access=access,
         stats=Stats(array.inventory, config.pools,
                     actual_capacity=config.actual_capacity,
                     max_ld_count=config.max_ld_count),
         io_control=io_control,
-        migration=Migration(array.client, array.inventory, volumes, pairs,
-                            io_control, clock, config.copy_within_seconds),
+        migration=migration,
         manage=Management(array.inventory, volumes,
                           _origins(config, array, pairs, method),
                           config.pools, config.backup_pools),
-        snapshot_access=_snapshot_access(config, array, volumes, access,
-                                         clock, method),
-        settler=settler)
-
-
-def _snapshot_access(config: BackendConfig, array: Array, volumes: Volumes,
-                     access: AccessProtocol, clock: retry.Clock,
-                     method: Method) -> SnapshotAccess:
-    if method is Method.REPLICATION:
-        return ReplicaAccess(access)
-    controls = ControlVolumes(
-        array.client, array.inventory, volumes, array.claims, clock,
-        config.control_volume_format)
-    return LinkAccess(access, Links(array.client, array.inventory),
-                      controls, array.inventory, array.claims)
+        snapshot_access=(
+            LinkAccess(access, links, controls, array.inventory,
+                       array.claims)
+            if is_snapshot else ReplicaAccess(access)),
+        settler=settler,
+        recovery=Recovery(
+            array.inventory, volumes, copying, settler, migration, access,
+            clock, links=links if is_snapshot else None, controls=controls,
+            pools=(*config.pools, *config.backup_pools)
+            if config.pools else ()))
 
 
 def _origins(config: BackendConfig, array: Array, pairs: PairCopy,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import re
 import socket
 from typing import Any
@@ -68,6 +69,7 @@ class BackendConfig:
     clone_waits: bool
     copy_within_seconds: float
     disk_array_name: str
+    journal_directory: str | None = None
 
 
 class _Section:
@@ -213,7 +215,20 @@ def load(configuration: Any, driver_name: str, host: str,
         copy_within_seconds=float(
             section.get('nec_unpairthread_timeout')
             * _COPY_SECONDS_PER_UNIT),
-        disk_array_name=section.get('nec_diskarray_name') or '')
+        disk_array_name=section.get('nec_diskarray_name') or '',
+        journal_directory=_journal_directory(host))
+
+
+def _journal_directory(host: str) -> str | None:
+    """Return where this service writes down what it has begun.
+
+    Cinder names a service by its ``host``, so no two have the same.
+    """
+    state_path = cfg.CONF.state_path if 'state_path' in cfg.CONF else ''
+    if not state_path or not host:
+        return None
+    return os.path.join(state_path, 'nec-journal',
+                        re.sub(r'[^A-Za-z0-9@._-]', '_', host))
 
 
 def _trusts_on_first_use(conf: cfg.ConfigOpts) -> bool:

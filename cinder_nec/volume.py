@@ -28,6 +28,7 @@ from cinder_nec.model import LdName, Protocol
 from cinder_nec.translate import reporting, step, to_cinder
 from cinder_nec.volume_manage import ManageMixin
 from cinder_nec.volume_move import MoveMixin
+from cinder_nec.volume_recovery import RecoveryMixin
 from cinder_nec.volume_snapshots import SnapshotUseMixin
 from cinder_nec.volume_stats import StatsMixin
 
@@ -41,8 +42,8 @@ _COMMON_OPTIONS = ('ssh_conn_timeout', 'ssh_max_pool_conn',
 _FORCE_DELETE = 'force-delete'
 
 
-class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
-                     driver.VolumeDriver):
+class MStorageDriver(ManageMixin, MoveMixin, RecoveryMixin,
+                     SnapshotUseMixin, StatsMixin, driver.VolumeDriver):
     """What the four drivers share.
 
     The classes differ in how hosts reach a volume (``PROTOCOL``) and in
@@ -96,19 +97,6 @@ class MStorageDriver(ManageMixin, MoveMixin, SnapshotUseMixin, StatsMixin,
         if self._backend is None:
             raise exception.DriverNotInitialized()
         return self._backend
-
-    def update_provider_info(self, volumes, snapshots):
-        """Go on with the copies that the last run of the service left.
-
-        The manager calls it at start with all volumes of the back end;
-        which RV on the array is one of them is what it is needed for.
-        """
-        try:
-            self.backend.settler.adopt({self._ld_name(v) for v in volumes})
-        except errors.NecError as error:
-            LOG.warning('%s: copies that were left are not looked at: %s',
-                        self._driver_name, error)
-        return None, None
 
     # -- names ---------------------------------------------------------
 

@@ -22,14 +22,15 @@ import logging
 
 from cinder_nec import errors, retry
 from cinder_nec.backend import changes
-from cinder_nec.backend.copying.pairs import PairCopy
+from cinder_nec.backend.copying.pairs import COPYING, PairCopy
+from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.io_control import IoControl, IoLimits
 from cinder_nec.backend.outcome import carry_out
 from cinder_nec.backend.undo import Undo
 from cinder_nec.backend.volumes import Volumes, migrating, parked
 from cinder_nec.ismcli.client import IsmClient
-from cinder_nec.ismcli.commands import RvUse
+from cinder_nec.ismcli.commands import RvUse, VolumeAccess
 from cinder_nec.model import (
     GIB,
     ArrayConfig,
@@ -53,7 +54,8 @@ class Migration:
 
     def __init__(self, client: IsmClient, inventory: Inventory,
                  volumes: Volumes, pairs: PairCopy, io_control: IoControl,
-                 clock: retry.Clock, within_seconds: float) -> None:
+                 clock: retry.Clock, within_seconds: float,
+                 settler: Settler | None = None) -> None:
         self._client = client
         self._inventory = inventory
         self._volumes = volumes
@@ -61,6 +63,7 @@ class Migration:
         self._io_control = io_control
         self._clock = clock
         self._within_seconds = within_seconds
+        self._settler = settler
 
     def is_in(self, name: LdName, pools: Collection[int]) -> bool:
         """Tell whether an LD is in one of some pools; none means all."""
@@ -82,9 +85,9 @@ class Migration:
         Re-entry: what an earlier try has left is removed; an LD that is in
         one of the pools stays where it is.
         Undo: the old LD gets its name back, the copy is removed.
-        Crash leaves: one of the states above.  The next use of the volume
-        gives it its name back, its next migration or its delete removes
-        the other LD.
+        Crash leaves: one of the states above.  The next start goes back to
+        the volume alone (:meth:`resume`); so do its next migration and its
+        delete, and any use gives it its name back.
 
         :raises errors.InUse: mapped, paired, with snapshots, or written to
             meanwhile
@@ -118,6 +121,10 @@ class Migration:
 
         :raises errors.NecError: it cannot be removed; the volume is whole
         """
+        if self._settler is not None:
+            # A copy that an earlier run has left is on its way out.
+            self._settler.settle_target(migrating(name),
+                                        self._within_seconds)
         known = self._inventory.current()
         if not any(known.find_ld(left) for left in (migrating(name),
                                                     parked(name))):
@@ -131,6 +138,73 @@ class Migration:
             self._unbind(migrating(name))
         if config.find_ld(parked(name)) is not None:
             self._unbind(parked(name))
+
+    def resume(self, name: LdName) -> list[str]:
+        """Go back to the volume alone, without waiting for a copy.
+
+        At the start of the service.  A copy that runs is handed to the
+        settler, which removes it when it has come to rest.
+
+        Precondition: no migration of the volume is running.
+        Re-entry: what is gone already is passed by.
+        Undo: nothing to undo; the LD that is the volume is never touched.
+        Crash leaves: what was not removed yet.
+
+        :returns: what must stay, and why
+        :raises errors.NecError: the array refuses it
+        """
+        config = self._inventory.current()
+        left = [ld for ld in map(config.find_ld, (migrating(name),
+                                                  parked(name)))
+                if ld is not None]
+        if not left:
+            return []
+        volume = self._volumes.find(name)
+        if volume is None:
+            return [f'{ld.name}: `{name}` does not exist, so it may be the '
+                    'volume' for ld in left]
+        return [text for ld in left if ld.ldn != volume.ldn
+                for text in self._remove_left(volume, ld)]
+
+    def _remove_left(self, volume: LogicalDisk,
+                     ld: LogicalDisk) -> list[str]:
+        """Remove what is not the volume, as far as that is certain."""
+        config = self._inventory.current()
+        if config.mapped_to(ld.ldn):
+            return [f'{ld.name}: it is in an LD Set']
+        if ld.capacity_bytes > volume.capacity_bytes:
+            return [f'{ld.name}: it is larger than `{volume.name}`']
+        if ld.has(RplAttribute.RV):
+            return self._end_copy(volume.name, ld)
+        if ld.attributes != {RplAttribute.IV}:
+            return [f'{ld.name}: it is paired or has snapshots']
+        LOG.info('`%s` is left of a migration that was broken off; it is '
+                 'removed.', ld.name)
+        self._unbind(ld.name)
+        return []
+
+    def _end_copy(self, name: LdName, ld: LogicalDisk) -> list[str]:
+        pair = self._pairs.pair_of(name.label, ld.name.label)
+        if pair is None:
+            return [f'{ld.name}: it is paired with another than `{name}`']
+        LOG.info('Ending the migration of `%s`, which was broken off.', name)
+        if pair.state in COPYING:
+            self._pairs.stop_following(name, ld.name,
+                                       VolumeAccess.READ_WRITE)
+        elif pair.state is not PairState.SEPARATING:
+            self._pairs.dissolve(name, ld.name)
+            self._unbind(ld.name)
+            return []
+        if self._settler is not None:
+            self._settler.hand_over(name, ld.name,
+                                    lambda: self._unbind_copy(ld))
+        return []
+
+    def _unbind_copy(self, ld: LogicalDisk) -> None:
+        """Unbind a copy that has settled, if it is still the same LD."""
+        found = self._inventory.current().find_ld(ld.name)
+        if found is not None and found.ldn == ld.ldn:
+            self._unbind(ld.name)
 
     def _get_movable(self, name: LdName) -> LogicalDisk:
         self._volumes.get(name)

@@ -77,7 +77,8 @@ class ReplicaAccess(SnapshotAccess):
                 connector: Connector, connected: Connected
                 ) -> dict[str, Any]:
         """See :meth:`AccessProtocol.attach`."""
-        return self._access.attach(snapshot, connector, connected)
+        return self._access.attach(snapshot, connector, connected,
+                                   is_recorded=False)
 
     def detach(self, source: LdName, snapshot: LdName,
                connector: Connector | None) -> list[LdSetName]:
@@ -111,7 +112,8 @@ class LinkAccess(SnapshotAccess):
         Re-entry: what is there already is used as it is.
         Undo: the mapping, the control volume, the link and the LV, as far
         as they were made here.
-        Crash leaves: some of them; the detach of the snapshot takes them.
+        Crash leaves: some of them.  The next start removes what no host can
+        use yet; the detach or the delete of the snapshot takes all.
 
         :raises errors.UnexpectedState: the snapshot has no data
         :raises errors.InUse: another LV is linked to the snapshot
@@ -122,7 +124,8 @@ class LinkAccess(SnapshotAccess):
             ld_set = self._access.ensure_ld_set(connector, lv.ldn)
             with self._controls.steady(ld_set.name), Undo() as undo_lun:
                 self._controls.ensure(ld_set, lv.pool, undo_lun)
-                return self._access.attach(name, connector, connected)
+                return self._access.attach(name, connector, connected,
+                                           is_recorded=False)
 
     def detach(self, source: LdName, snapshot: LdName,
                connector: Connector | None) -> list[LdSetName]:

@@ -9,6 +9,7 @@ import logging
 from cinder_nec import errors, retry
 from cinder_nec.backend import changes, placement
 from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.journal import Entry, Journal, Kind
 from cinder_nec.backend.outcome import carry_out
 from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.model import (
@@ -34,13 +35,17 @@ _SNAPSHOT = {RplAttribute.BV, RplAttribute.SV, RplAttribute.LV}
 
 
 class Volumes:
-    """Workflows that concern one LD and no copy of it."""
+    """Workflows that concern one LD and no copy of it.
+
+    :param journal: where it is written down what has no name yet
+    """
 
     def __init__(self, client: IsmClient, inventory: Inventory,
-                 clock: retry.Clock) -> None:
+                 clock: retry.Clock, journal: Journal | None = None) -> None:
         self._client = client
         self._inventory = inventory
         self._clock = clock
+        self.journal = journal or Journal()
 
     # -- finding -------------------------------------------------------
 
@@ -93,7 +98,9 @@ class Volumes:
         Precondition: none.
         Re-entry: an LD of that name and size is returned as it is.
         Undo: an LD that cannot be named is unbound again.
-        Crash leaves: at most one LD without a name, between two commands.
+        Crash leaves: the LD under its name, which the delete of the volume
+        unbinds, or for a moment without a name; the journal has its number,
+        and the next start unbinds it (:mod:`cinder_nec.backend.recovery`).
 
         :raises errors.NoCapacity: no room, or no LD number free
         :raises errors.InUse: an LD of that name has another size
@@ -105,7 +112,7 @@ class Volumes:
         for _ in range(_BIND_TRIES):
             pool = placement.choose_pool(self._inventory.current(), pools,
                                          room_gib)
-            ld = self._try_bind(pool, size_gib)
+            ld = self._try_bind(pool, size_gib, name)
             if ld is not None:
                 return _same_size(self.name_new(ld, name), size_gib)
         raise errors.NoCapacity(
@@ -113,26 +120,50 @@ class Volumes:
             'Another program binds logical disks at the same time; try '
             'again.')
 
-    def _try_bind(self, pool: Pool, size_gib: int) -> LogicalDisk | None:
-        """Bind with a reserved LDN; None: look again and choose anew."""
+    def _try_bind(self, pool: Pool, size_gib: int,
+                  name: LdName) -> LogicalDisk | None:
+        """Bind with a reserved LDN; None: look again and choose anew.
+
+        The journal keeps the number while it may be bound.
+        """
         with self._inventory.free_ldn() as ldn:
             ld = LogicalDisk(ldn, unnamed(ldn), pool.number,
                              size_gib * GIB)
+            entry = Entry(Kind.BIND, ldn, name, ld.pool, ld.capacity_bytes)
+            self.journal.begin(entry)
             try:
                 self._client.ldbind(pool.number, ldn, size_gib)
-            except errors.LdnInUse:
-                self._inventory.refresh()
-                return None
             except errors.OutcomeUnknown as error:
-                if not self._bound_after_all(ld, error):
+                if not self._is_bound_after_all(entry, ld, error):
                     return None
-            except errors.CommandFailed:
-                found = self._inventory.refresh().pools.get(pool.number)
-                if found and found.free_bytes >= ld.capacity_bytes:
+            except errors.NecError as error:
+                self.journal.end(entry)
+                if not self._may_bind_elsewhere(error, ld):
                     raise
                 return None
             self._inventory.record(changes.bound(ld))
         return ld
+
+    def _may_bind_elsewhere(self, error: errors.NecError,
+                            ld: LogicalDisk) -> bool:
+        """Tell whether a refused bind is worth another number or pool."""
+        if not isinstance(error, errors.CommandFailed):
+            return False
+        pool = self._inventory.refresh().pools.get(ld.pool)
+        return isinstance(error, errors.LdnInUse) or not (
+            pool and pool.free_bytes >= ld.capacity_bytes)
+
+    def _is_bound_after_all(self, entry: Entry, ld: LogicalDisk,
+                            error: errors.OutcomeUnknown) -> bool:
+        """Learn what became of a bind; the journal, too."""
+        try:
+            is_bound = self._bound_after_all(ld, error)
+        except errors.NecError:
+            self.journal.leave(entry)
+            raise
+        if not is_bound:
+            self.journal.end(entry)
+        return is_bound
 
     def _bound_after_all(self, ld: LogicalDisk,
                          error: errors.OutcomeUnknown) -> bool:
@@ -164,7 +195,7 @@ class Volumes:
             carry_out(lambda: self._client.nickname_of_ldn(ld.ldn, name),
                       happened=named)
         except errors.NecError as error:
-            leftovers = self._unbind_nameless(ld)
+            leftovers = self.unbind_nameless(ld)
             if leftovers:
                 raise errors.RollbackFailed(error, leftovers) from error
             peers = self._inventory.current().find_ld(name)
@@ -172,14 +203,15 @@ class Volumes:
                 raise
             return peers
         self._inventory.record(changes.named(ld.ldn, name))
+        self.journal.end_bind(ld.ldn)
         return self._inventory.current().get_ld(name)
 
-    def _unbind_nameless(self, ld: LogicalDisk) -> list[str]:
+    def unbind_nameless(self, ld: LogicalDisk) -> list[str]:
         """Unbind an LD that has no name yet; return what is left of it.
 
         Only a named LD can be unbound, so it gets one that is its own.
         """
-        name = LdName(DEFAULT_PLATFORM, f'unbind_{ld.ldn:04x}')
+        name = unbinding(ld.ldn)
         leftover = (f'LD {ld.ldn} ({ld.ldn:04x}h) without a name: iSMcfg '
                     f'nickname -ldn {ld.ldn} -newname {name} -immediate, '
                     f'then iSMcfg ldunbind -ldname {name}')
@@ -189,8 +221,10 @@ class Volumes:
             self._client.ldunbind(name)
         except errors.NecError as error:
             LOG.error('Could not unbind LD %d: %s', ld.ldn, error)
+            self.journal.leave(Entry(Kind.BIND, ld.ldn, name))
             return [leftover]
         self._inventory.record(changes.unbound(name))
+        self.journal.end_bind(ld.ldn)
         return []
 
     # -- extend --------------------------------------------------------
@@ -337,11 +371,17 @@ class Volumes:
                 ld_set.name, ld_set.mappings[ld.ldn].lun)
             self._inventory.record(
                 changes.unmapped(ld_set.name, ld.ldn))
+            self.journal.end_map(ld.name, ld_set.name)
 
 
 def unnamed(ldn: int) -> LdName:
     """Return what an LD without a name of its own is called here."""
     return LdName('', f'ldn {ldn:04x}h')
+
+
+def unbinding(ldn: int) -> LdName:
+    """Return the name that an LD without one gets to be unbound."""
+    return LdName(DEFAULT_PLATFORM, f'unbind_{ldn:04x}')
 
 
 def migrating(name: LdName) -> LdName:

@@ -15,6 +15,7 @@ import pytest
 from cinder_nec import assembly, naming
 from cinder_nec.backend.io_control import IoControl, IoLimits
 from cinder_nec.backend.migration import Migration
+from cinder_nec.backend.recovery import Recovery
 from cinder_nec.model import LdName, Protocol
 from tests.backend.arrays import POOL, fc_host, host, make_engine, make_lab
 from tests.cinder.drivers import DRIVERS
@@ -31,7 +32,11 @@ def driver(request, tmp_path, monkeypatch):
                    replication=cls.METHOD is assembly.Method.REPLICATION)
     made = object.__new__(cls)
     made._driver_name, made.lab, made._lookup = cls.__name__, lab, None
+    made.host, made.cluster_name = 'node@gold', None
     io_control = IoControl(lab.client, lab.inventory)
+    access = lab.fc if cls.PROTOCOL is Protocol.FC else lab.access
+    migration = Migration(lab.client, lab.inventory, lab.volumes,
+                          lab.snapshots._pairs, io_control, lab.time, 3600.0)
     made._backend = assembly.Backend(
         config=types.SimpleNamespace(
             address='192.0.2.1', port=22, platform='LX',
@@ -39,12 +44,11 @@ def driver(request, tmp_path, monkeypatch):
             report_pools=False),
         array=assembly.Array(lab.client, lab.inventory, None, None),
         volumes=lab.volumes, copying=lab.snapshots,
-        access=lab.fc if cls.PROTOCOL is Protocol.FC else lab.access,
-        stats=None, io_control=io_control,
-        migration=Migration(lab.client, lab.inventory, lab.volumes,
-                            lab.snapshots._pairs, io_control, lab.time,
-                            3600.0),
-        manage=None, snapshot_access=None, settler=lab.settler)
+        access=access, stats=None, io_control=io_control,
+        migration=migration, manage=None, snapshot_access=None,
+        settler=lab.settler,
+        recovery=Recovery(lab.inventory, lab.volumes, lab.snapshots,
+                          lab.settler, migration, access, lab.time))
     return made
 
 
@@ -53,7 +57,7 @@ def a_volume(driver, *, decoy=True, **fields):
     volume = types.SimpleNamespace(
         id=str(uuid.uuid4()), name_id=str(uuid.uuid4()), size=1,
         host='node@gold#Gold', volume_type_id=None, migration_status=None,
-        volume_attachment=[], **fields)
+        volume_attachment=[], status='available', **fields)
     for name, data in ((volume.name_id, DATA), (volume.id, DECOY)):
         if data is DECOY and not decoy:
             continue

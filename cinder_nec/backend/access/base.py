@@ -13,6 +13,7 @@ from cinder_nec.backend import changes, placement
 from cinder_nec.backend.access.connector import AccessOptions, Connector
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.journal import Entry, Kind
 from cinder_nec.backend.outcome import carry_out
 from cinder_nec.backend.undo import Undo
 from cinder_nec.backend.volumes import Volumes
@@ -54,6 +55,7 @@ class AccessProtocol(abc.ABC):
         self._volumes = volumes
         self._claims = claims
         self._options = options
+        self._journal = volumes.journal
 
     # -- what the protocols differ in ----------------------------------
 
@@ -94,19 +96,22 @@ class AccessProtocol(abc.ABC):
     # -- attach --------------------------------------------------------
 
     def attach(self, name: LdName, connector: Connector,
-               connected: Callable[[dict[str, Any]], object] = lambda _: None
-               ) -> dict[str, Any]:
+               connected: Callable[[dict[str, Any]], object] = lambda _: None,
+               *, is_recorded: bool = True) -> dict[str, Any]:
         """Show an LD to a host and tell how the host reaches it.
 
         ``connected`` is given the answer first; when it fails, a mapping
         that was made here is taken back.
 
+        :param is_recorded: Cinder has an attachment that tells of it
+
         Precondition: the LD exists.
         Re-entry: an LD that the host sees already stays where it is.
         Undo: the mapping, if it was made here.  An LD Set that was created
         for the host stays: its next attach uses it.
-        Crash leaves: perhaps an LD Set without LDs, or the mapping, which
-        the detach of the attachment removes.
+        Crash leaves: perhaps an LD Set without LDs, which the host's next
+        attach uses, or the mapping: the next start takes it out when the
+        journal has it and no attachment of Cinder's does.
 
         :raises errors.NotFound: no such LD, or no LD Set for the host
         :raises errors.NoCapacity: no LUN is free
@@ -125,6 +130,9 @@ class AccessProtocol(abc.ABC):
                     if mapping.lun > _MAX_PLAIN_LUN:
                         info['data']['addressing_mode'] = _ADDRESSING_MODE
                     connected(info)
+                    if not is_recorded:
+                        # From now on a host may use it.
+                        self._journal.end_map(ld.name, ld_set.name)
                     return info
         raise errors.NoCapacity(
             f'Logical Disk `{name}` could not be put in an LD Set in '
@@ -146,13 +154,27 @@ class AccessProtocol(abc.ABC):
     def _map_at(self, ld: LogicalDisk, ld_set: LdSet, lun: int,
                 undo: Undo) -> LdMapping | None:
         try:
-            self._client.addldsetld(ld_set.name, ld.name, lun)
+            self._add(ld, ld_set, lun)
         except (errors.CommandFailed, errors.OutcomeUnknown) as error:
             return self._found_after(error, ld, ld_set)
         self._push_unmap(ld, ld_set, undo)
         mapping = LdMapping(ld.ldn, lun)
         self._inventory.record(changes.mapped(ld_set.name, mapping))
         return mapping
+
+    def _add(self, ld: LogicalDisk, ld_set: LdSet,
+             lun: int | None = None) -> None:
+        """Put an LD in an LD Set; the journal knows that it was us."""
+        entry = Entry(Kind.MAP, ld.ldn, ld.name, ld_set=ld_set.name)
+        is_new = self._journal.begin(entry)
+        try:
+            self._client.addldsetld(ld_set.name, ld.name, lun)
+        except errors.OutcomeUnknown:
+            raise
+        except errors.NecError:
+            if is_new:
+                self._journal.end(entry)
+            raise
 
     def _push_unmap(self, ld: LogicalDisk, ld_set: LdSet,
                     undo: Undo) -> None:
@@ -168,7 +190,7 @@ class AccessProtocol(abc.ABC):
         have taken the LD out and put it back under another target.
         """
         try:
-            self._client.addldsetld(ld_set.name, ld.name)
+            self._add(ld, ld_set)
         except (errors.CommandFailed, errors.OutcomeUnknown) as error:
             return self._found_after(error, ld, ld_set)
         self._push_unmap(ld, ld_set, undo)
@@ -351,6 +373,23 @@ class AccessProtocol(abc.ABC):
             self._unmap(ld, ld_set)
         return [ld_set.name for ld_set in ld_sets]
 
+    def take_back(self, ld: LogicalDisk, name: LdSetName,
+                  users: Sequence[Connector] = ()) -> bool:
+        """Take an LD out of an LD Set that none of some hosts uses.
+
+        Returns whether it was; False if a host uses it.
+        """
+        config = self._inventory.current()
+        ld_set = config.ld_sets.get(name)
+        if any(name in (s.name for s in self._ld_sets_showing(
+                config, user, ld.ldn)) for user in users):
+            return False
+        if ld_set is None or ld.ldn not in ld_set.mappings:
+            self._journal.end_map(ld.name, name)
+        else:
+            self._unmap(ld, ld_set)
+        return True
+
     def ended(self, ld_sets: Sequence[LdSetName],
               connector: Connector | None = None) -> dict[str, Any]:
         """Tell what a detach ended, in the form of an attach's answer.
@@ -407,3 +446,4 @@ class AccessProtocol(abc.ABC):
             self._inventory.reservations.release_lun(
                 ld_set.name, mapping.lun)
         self._inventory.record(changes.unmapped(ld_set.name, ld.ldn))
+        self._journal.end_map(ld.name, ld_set.name)

@@ -18,6 +18,7 @@ from cinder_nec import errors, naming, retry
 from cinder_nec.backend import changes
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.journal import Entry, Kind
 from cinder_nec.backend.outcome import carry_out
 from cinder_nec.backend.undo import Undo
 from cinder_nec.backend.volumes import ADOPT_AFTER_SECONDS, Volumes, unnamed
@@ -55,7 +56,7 @@ class ControlVolumes:
         self._clock = clock
         self._name_format = name_format
         # Out of their LD Set perhaps, but not unbound yet.
-        self._going: dict[LdSetName, LdName] = {}
+        self._going: dict[LdSetName, LogicalDisk] = {}
         before, _, after = name_format.partition('%x')
         self._name = re.compile(re.escape(before) + '[0-9a-f]{1,4}'
                                 + re.escape(after))
@@ -75,7 +76,8 @@ class ControlVolumes:
         Re-entry: whatever has LUN 0 stays there.
         Undo: pushed to ``undo``.
         Crash leaves: a control volume, perhaps without a name or in no
-        LD Set; one on LUN 0 goes with the next last LV.
+        LD Set; the journal has its number, and the next start unbinds it
+        (:mod:`cinder_nec.backend.recovery`).
         """
         if (ld_set.target_mode is TargetMode.MULTI_TARGET
                 or self._control_in(self._inventory.current(), ld_set)):
@@ -86,9 +88,13 @@ class ControlVolumes:
             return
         ld = self._bind(pool)
         undo.push(f'{ld.name}: iSMcfg ldunbind -ldname {ld.name}',
-                  lambda: self._volumes.unbind(ld.name))
+                  lambda: self._unbind(ld))
         if not self._map(ld, ld_set):
-            self._volumes.unbind(ld.name)
+            self._unbind(ld)
+
+    def _unbind(self, ld: LogicalDisk) -> None:
+        self._volumes.unbind(ld.name)
+        self._volumes.journal.end_control(ld.ldn)
 
     def _bind(self, pool: int) -> LogicalDisk:
         for _ in range(_BIND_TRIES):
@@ -98,29 +104,52 @@ class ControlVolumes:
                 if not self._try_bind(ld):
                     continue
                 self._inventory.record(changes.bound(ld))
-            platform, _, label = (self._name_format % ldn).partition(':')
-            return self._volumes.name_new(ld, LdName(platform, label))
+            try:
+                return self._volumes.name_new(ld, self.name_of(ldn))
+            except errors.RollbackFailed:
+                raise
+            except errors.NecError:
+                self._volumes.journal.end_control(ldn)
+                raise
         raise errors.NoCapacity(
             f'No LD number could be had in {_BIND_TRIES} tries.',
             'Another program binds logical disks at the same time; try '
             'again.')
 
     def _try_bind(self, ld: LogicalDisk) -> bool:
-        """Bind with a reserved LDN; False: look again and choose anew."""
+        """Bind with a reserved LDN; False: look again and choose anew.
+
+        The journal keeps the number until it is unbound.
+        """
+        entry = Entry(Kind.CONTROL, ld.ldn, self.name_of(ld.ldn), ld.pool)
+        self._volumes.journal.begin(entry)
         try:
             self._client.ldbind_control_volume(ld.pool, ld.ldn)
-        except errors.LdnInUse:
-            self._inventory.refresh()
-            return False
         except errors.OutcomeUnknown as error:
             LOG.warning('It is not known whether LD %d was bound; reading '
                         'the array again: %s', ld.ldn, error)
-            if not self._is_nameless(ld):
+            if not self._is_nameless_for_long(ld):
+                self._volumes.journal.end(entry)
                 return False
-            # A peer would have named it by then.
-            self._clock.sleep(ADOPT_AFTER_SECONDS)
-            return self._is_nameless(ld)
+        except errors.NecError as error:
+            self._volumes.journal.end(entry)
+            if not isinstance(error, errors.LdnInUse):
+                raise
+            self._inventory.refresh()
+            return False
         return True
+
+    def name_of(self, ldn: int) -> LdName:
+        """Return what the control volume of a number is called."""
+        platform, _, label = (self._name_format % ldn).partition(':')
+        return LdName(platform, label)
+
+    def _is_nameless_for_long(self, ld: LogicalDisk) -> bool:
+        if not self._is_nameless(ld):
+            return False
+        # A peer would have named it by then.
+        self._clock.sleep(ADOPT_AFTER_SECONDS)
+        return self._is_nameless(ld)
 
     def _is_nameless(self, ld: LogicalDisk) -> bool:
         found = self._inventory.refresh().logical_disks.get(ld.ldn)
@@ -157,8 +186,8 @@ class ControlVolumes:
         Precondition: :meth:`steady`.
         Re-entry: one that is gone already is a success.
         Undo: nothing to undo.
-        Crash leaves: the control volume in the LD Set, or in none, for
-        the operator.
+        Crash leaves: the control volume in the LD Set, or in none; the
+        next start unbinds it if this service has bound it.
         """
         if self._idle(self._inventory.current(), ld_set) is not None:
             # Another service may have mapped an LV.
@@ -166,11 +195,17 @@ class ControlVolumes:
             if ld is not None:
                 LOG.info('`%s` is not needed in LD Set `%s` any more.',
                          ld.name, ld_set)
-                self._going[ld_set] = ld.name
-        name = self._going.get(ld_set)
-        if name is not None:
-            self._volumes.unbind(name)
+                self._going[ld_set] = ld
+        going = self._going.get(ld_set)
+        if going is not None:
+            self._unbind(going)
             del self._going[ld_set]
+
+    def is_idle(self, ld: LogicalDisk) -> bool:
+        """Tell whether a control volume of this service has no use."""
+        config = self._inventory.refresh()
+        sets = config.mapped_to(ld.ldn)
+        return all(self._idle(config, s.name) is not None for s in sets)
 
     def _idle(self, config: ArrayConfig,
               name: LdSetName) -> LogicalDisk | None:

@@ -77,6 +77,13 @@ class CopyMethod(abc.ABC):
         raise errors.StateError(
             f'`{source}` cannot be reverted to a snapshot by this method.')
 
+    def tidy(self) -> int:
+        """Remove what crashes left and nobody refers to; never fails.
+
+        Returns how many LDs that were.
+        """
+        return 0
+
     # -- copies --------------------------------------------------------
 
     def clone(self, source: LdName, source_gib: int, volume: LdName,

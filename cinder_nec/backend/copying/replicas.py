@@ -227,21 +227,23 @@ class Replicas:
             self._pairs.dissolve(snapshot, replica.ld.name)
         self.note(snapshot, paired=False)
 
-    def sweep(self) -> None:
+    def sweep(self) -> int:
         """Unbind unpaired RVs of deleted snapshots that crashes left.
 
         Nothing else refers to them: Cinder has forgotten the snapshot,
-        and no pair names the volume.  Never fails.
+        and no pair names the volume.  Never fails; returns how many.
         """
+        removed = 0
         config = self._inventory.current()
         for ld in config.logical_disks.values():
             if (self._is_orphan(ld) and not config.mapped_to(ld.ldn)):
                 LOG.warning('Removing `%s`: its snapshot is deleted and it '
                             'has lost its pair.', ld.name)
                 try:
-                    self._volumes.unbind(ld.name)
+                    removed += self._volumes.unbind(ld.name)
                 except errors.NecError as error:
                     LOG.warning('`%s` stays: %s', ld.name, error)
+        return removed
 
     def _is_orphan(self, ld: LogicalDisk) -> bool:
         return (ld.name.label.endswith(naming.SUFFIX_DIFFERENCES)

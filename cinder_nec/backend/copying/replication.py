@@ -252,6 +252,10 @@ class ReplicationMethod(CopyMethod):
         self._replicas.sweep()
         return was_there
 
+    def tidy(self) -> int:
+        """Remove RVs of deleted snapshots that have lost their pair."""
+        return self._replicas.sweep()
+
     # -- use -----------------------------------------------------------
 
     def volume_from_snapshot(self, source: LdName, snapshot: LdName,

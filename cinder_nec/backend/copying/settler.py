@@ -22,6 +22,7 @@ from cinder_nec import errors, naming, retry
 from cinder_nec.backend.copying.pairs import COPYING, PairCopy
 from cinder_nec.backend.copying.progress import Progress
 from cinder_nec.backend.inventory import Inventory
+from cinder_nec.ismcli.commands import VolumeAccess
 from cinder_nec.model import LdName, PairState, PairStatus, RplAttribute
 
 LOG = logging.getLogger(__name__)
@@ -93,26 +94,43 @@ class Settler:
         if idle:
             self._start(self._work)
 
-    def adopt(self, volumes: Collection[LdName]) -> None:
+    def adopt(self, volumes: Collection[LdName],
+              unfinished: Collection[LdName] = ()) -> None:
         """Take up the copies to volumes that an earlier service left.
+
+        Nothing is waited for here.
 
         :param volumes: names of volumes; an RV of another name is a
             snapshot, which keeps its pair
+        :param unfinished: those of them that an operation worked on which
+            has died; a copy that still follows its source is separated
         :raises errors.NecError: the array cannot be read
         """
         config = self._inventory.current()
         for ld in config.logical_disks.values():
             if ld.name not in volumes or not ld.has(RplAttribute.RV):
                 continue
-            pair = self._pairs.pair_of_rv(ld.name.label)
-            if (pair is None or pair.state not in _SETTLES
-                    or naming.find_uuid(pair.mv) is None):
-                # A copy that was not separated yet has no sure content;
-                # Cinder has its volume in error, and deletes it.
-                continue
-            LOG.info('Going on with the copy of `%s` to `%s`.', pair.mv,
-                     ld.name)
-            self.hand_over(LdName(ld.name.platform, pair.mv), ld.name)
+            try:
+                self._adopt(ld.name, ld.name in unfinished)
+            except errors.NecError as error:
+                LOG.warning('The copy to `%s` is not looked after: %s',
+                            ld.name, error)
+
+    def _adopt(self, rv: LdName, is_unfinished: bool) -> None:
+        pair = self._pairs.pair_of_rv(rv.label)
+        if pair is None or naming.find_uuid(pair.mv) is None:
+            return
+        mv = LdName(rv.platform, pair.mv)
+        if pair.state in COPYING and is_unfinished:
+            LOG.info('Ending the copy of `%s` to `%s`, which was broken '
+                     'off.', mv, rv)
+            self._pairs.stop_following(mv, rv, VolumeAccess.READ_WRITE)
+        elif pair.state not in _SETTLES:
+            # Nothing of this driver's making, or for its delete.
+            return
+        else:
+            LOG.info('Going on with the copy of `%s` to `%s`.', mv, rv)
+        self.hand_over(mv, rv)
 
     def involving(self, name: LdName) -> tuple[Copy, ...]:
         """Return the copies that have an LD at either end."""

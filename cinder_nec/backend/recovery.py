@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a service does at its start about what its last run has left.
+
+Copies go on or are taken apart, and what was made half is removed.  Only
+two things prove that something may be touched: the Cinder name of a volume
+or snapshot that Cinder's database says is this service's, and an entry of
+this service's journal.  All else belongs to somebody: to a peer that is at
+work right now, to another Cinder, or to the operator.  What this service
+might have left and cannot prove is listed once, with the commands.
+
+Nothing here waits for a copy, and no failure keeps the service from
+starting: the next start, or the volume's own delete, tries again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+import dataclasses
+import functools
+import logging
+import threading
+
+from cinder_nec import errors, retry
+from cinder_nec.backend.access.base import AccessProtocol
+from cinder_nec.backend.access.connector import Connector
+from cinder_nec.backend.access.control_volume import ControlVolumes
+from cinder_nec.backend.copying.base import CopyMethod
+from cinder_nec.backend.copying.links import Links, link_name
+from cinder_nec.backend.copying.settler import Settler
+from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.journal import Entry, Kind, Left
+from cinder_nec.backend.migration import Migration
+from cinder_nec.backend.volumes import (
+    ADOPT_AFTER_SECONDS,
+    Volumes,
+    unbinding,
+)
+from cinder_nec.model import (
+    ArrayConfig,
+    LdName,
+    LogicalDisk,
+    RplAttribute,
+)
+
+LOG = logging.getLogger(__name__)
+
+_MOST_LISTED = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Owned:
+    """A volume of this service, and what Cinder says of it.
+
+    :param unfinished: an operation on it has died with the last run
+    :param hosts: who has it attached; None if that is not known, and then
+        nobody is to be cut off
+    """
+
+    name: LdName
+    unfinished: bool = False
+    hosts: tuple[Connector, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnedSnapshot:
+    """A snapshot of this service, and its volume."""
+
+    name: LdName
+    source: LdName
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Run what has to wait beside everything else."""
+    threading.Thread(target=work, name='nec-recovery', daemon=True).start()
+
+
+class Recovery:
+    """Tidies up after the last run of one service.
+
+    :param links: with the snapshot method
+    :param controls: with the snapshot method
+    :param pools: where this back end binds LDs; none stands for all
+    :param start: runs what has to wait; tests give their own
+    """
+
+    def __init__(self, inventory: Inventory, volumes: Volumes,
+                 copying: CopyMethod, settler: Settler,
+                 migration: Migration, access: AccessProtocol,
+                 clock: retry.Clock, *, links: Links | None = None,
+                 controls: ControlVolumes | None = None,
+                 pools: Collection[int] = (),
+                 start: Callable[[Callable[[], None]], None] = in_thread
+                 ) -> None:
+        self._inventory = inventory
+        self._volumes = volumes
+        self._copying = copying
+        self._settler = settler
+        self._migration = migration
+        self._access = access
+        self._clock = clock
+        self._links = links
+        self._controls = controls
+        self._pools = frozenset(pools)
+        self._start = start
+        self._told: set[str] = set()
+
+    # -- without Cinder's objects --------------------------------------
+
+    def start(self) -> None:
+        """Remove the LDs that the last run had not named yet.
+
+        A peer names an LD right after it has bound it, so one that is
+        without a name for a while, and that this service was about to
+        bind, is this service's.  A young one is looked at again later,
+        beside the service's work; so are others without a name, which are
+        only told of.
+
+        Precondition: the array was read.
+        Re-entry: what is gone already is passed by.
+        Undo: nothing to undo; an LD without a name was never handed out.
+        Crash leaves: the LD, perhaps named ``unbind_<number>``; the
+        journal keeps its number.
+        """
+        left = self._volumes.journal.left(Kind.BIND, Kind.CONTROL)
+        young = [one for one in left if not _is_old(one)]
+        for one in left:
+            if one not in young:
+                self._each('LD %d' % one.entry.ldn, functools.partial(
+                    self._end_entry, one.entry))
+        known = {one.entry.ldn for one in left}
+        others = [ld.ldn for ld in self._nameless(self._inventory.current())
+                  if ld.ldn not in known]
+        if young or others:
+            self._start(functools.partial(self._later, young, others))
+
+    def _later(self, young: Iterable[Left],
+               others: Collection[int]) -> None:
+        self._clock.sleep(ADOPT_AFTER_SECONDS)
+        try:
+            config = self._inventory.refresh()
+        except errors.NecError as error:
+            LOG.warning('What has no name on the array is not looked at '
+                        'before the next start: %s', error)
+            return
+        for one in young:
+            self._each('LD %d' % one.entry.ldn, functools.partial(
+                self._end_entry, one.entry))
+        self._tell_of_nameless(
+            [ld for ld in self._nameless(config) if ld.ldn in others])
+
+    def _end_entry(self, entry: Entry) -> None:
+        """Unbind what an entry of the journal proves to be ours."""
+        if entry.kind is Kind.CONTROL:
+            self._end_control(entry)
+            return
+        ld = self._find_unfinished(entry)
+        if ld is None:
+            # It was named, refused, or unbound.
+            self._volumes.journal.end(entry)
+            return
+        LOG.info('LD %d was being bound for `%s` when the service stopped; '
+                 'it is unbound.', entry.ldn, entry.name)
+        self._tell(self._volumes.unbind_nameless(ld))
+
+    def _find_unfinished(self, entry: Entry) -> LogicalDisk | None:
+        """Return the LD of an entry if nobody has named it.
+
+        What the array says now counts, and what is in an LD Set or part of
+        a copy is somebody's.
+        """
+        config = self._inventory.refresh()
+        ld = config.logical_disks.get(entry.ldn)
+        if ld is None or config.mapped_to(ld.ldn) or ld.pool != entry.pool:
+            return None
+        if not (_is_nameless(ld) or ld.name == unbinding(ld.ldn)):
+            return None
+        if entry.kind is Kind.CONTROL:
+            return ld if ld.has(RplAttribute.NOT_USABLE) else None
+        if (ld.attributes != {RplAttribute.IV}
+                or ld.capacity_bytes != entry.capacity_bytes):
+            return None
+        return ld
+
+    def _end_control(self, entry: Entry) -> None:
+        """Unbind a control volume that nothing needs."""
+        ld = self._find_unfinished(entry)
+        if ld is not None:
+            self._tell(self._volumes.unbind_nameless(ld))
+        config = self._inventory.current()
+        found = config.logical_disks.get(entry.ldn)
+        if found is None or found.name != entry.name:
+            self._volumes.journal.end(entry)
+        elif self._controls is not None and self._controls.is_idle(found):
+            LOG.info('`%s` is not needed any more.', found.name)
+            self._volumes.unbind(found.name)
+            self._volumes.journal.end(entry)
+
+    # -- with them -----------------------------------------------------
+
+    def run(self, volumes: Collection[Owned],
+            snapshots: Collection[OwnedSnapshot]) -> None:
+        """Go on with, or take back, what concerns these objects.
+
+        Precondition: no operation on them is running.
+        Re-entry: what is in order is left alone.
+        Undo: nothing to undo; each step is one that an operation takes
+        as well.
+        Crash leaves: what was not reached; the next start goes on.
+        """
+        owned = {volume.name: volume for volume in volumes}
+        for volume in volumes:
+            self._each(f'the migration of `{volume.name}`',
+                       functools.partial(self._resume, volume.name))
+        self._each('mappings', functools.partial(
+            self._end_maps, owned, {s.name: s for s in snapshots}))
+        for snapshot in snapshots:
+            self._each(f'the link volume of `{snapshot.name}`',
+                       functools.partial(self._end_link, snapshot))
+        for left in self._volumes.journal.left(Kind.CONTROL):
+            if _is_old(left):
+                self._each(f'`{left.entry.name}`', functools.partial(
+                    self._end_control, left.entry))
+        self._each('copies', lambda: self._settler.adopt(
+            owned, [v.name for v in volumes if v.unfinished]))
+        self._each('kept differences', self._copying.tidy)
+
+    def _resume(self, name: LdName) -> None:
+        self._tell(f'{left}. When it is certain that nobody uses it: iSMcfg '
+                   f'ldunbind -ldname {left.partition(": ")[0]}'
+                   for left in self._migration.resume(name))
+
+    def _end_maps(self, owned: dict[LdName, Owned],
+                  snapshots: dict[LdName, OwnedSnapshot]) -> None:
+        """Take out of LD Sets what no attachment of Cinder's knows."""
+        links = {link_name(s.source, s.name) for s in snapshots.values()}
+        config = self._inventory.current()
+        for left in self._volumes.journal.left(Kind.MAP):
+            name = left.entry.name
+            volume = owned.get(name)
+            if not _is_mapped(config, left.entry):
+                self._volumes.journal.end(left.entry)
+                continue
+            if volume is not None:
+                users = volume.hosts
+            elif name in snapshots or name in links:
+                # It stays in the journal only until the attach answers.
+                users = ()
+            else:
+                continue
+            if users is not None:
+                self._each(f'the mapping of `{name}`', functools.partial(
+                    self._end_map, left.entry, users))
+
+    def _end_map(self, entry: Entry,
+                 users: tuple[Connector, ...]) -> None:
+        assert entry.ld_set is not None
+        ld = self._inventory.current().get_ld(entry.name)
+        if self._access.take_back(ld, entry.ld_set, users):
+            LOG.info('`%s` is not in LD Set `%s` any more: no attachment of '
+                     'it is known to Cinder.', entry.name, entry.ld_set)
+
+    def _end_link(self, snapshot: OwnedSnapshot) -> None:
+        """Remove an LV that no host sees."""
+        if self._links is None or not self._links.is_known(
+                snapshot.source, snapshot.name):
+            return
+        config = self._inventory.current()
+        lv = config.get_ld(link_name(snapshot.source, snapshot.name))
+        if not config.mapped_to(lv.ldn):
+            LOG.info('`%s` shows its snapshot to nobody; it is removed.',
+                     lv.name)
+            self._links.remove(snapshot.source, snapshot.name)
+
+    # -- telling -------------------------------------------------------
+
+    def _nameless(self, config: ArrayConfig) -> list[LogicalDisk]:
+        return [ld for ld in config.logical_disks.values()
+                if _is_nameless(ld) and ld.attributes == {RplAttribute.IV}
+                and (not self._pools or ld.pool in self._pools)
+                and not config.mapped_to(ld.ldn)]
+
+    def _tell_of_nameless(self, lds: Collection[LogicalDisk]) -> None:
+        """An LD without a name may be anybody's."""
+        shown = list(lds)[:_MOST_LISTED]
+        self._tell(
+            f'LD {ld.ldn} ({ld.ldn:04x}h, {ld.capacity_gib} GiB, pool '
+            f'{ld.pool}) has no name. When it is certain that nobody uses '
+            f'it: iSMcfg nickname -ldn {ld.ldn} -newname '
+            f'{unbinding(ld.ldn)} -immediate, then iSMcfg ldunbind -ldname '
+            f'{unbinding(ld.ldn)}' for ld in shown)
+        if len(lds) > len(shown):
+            self._tell([f'{len(lds) - len(shown)} more LDs without a name'])
+
+    def _tell(self, things: Iterable[str]) -> None:
+        for thing in things:
+            if thing not in self._told:
+                self._told.add(thing)
+                LOG.warning('This driver cannot decide about something on '
+                            'the array: %s', thing)
+
+    @staticmethod
+    def _each(what: str, step: Callable[[], object]) -> None:
+        """Take one step; its failure must not keep others from it."""
+        try:
+            step()
+        except errors.NecError as error:
+            LOG.warning('After the last run of this service, %s: the next '
+                        'start, or a delete, goes on with it. %s', what,
+                        error)
+
+
+def _is_nameless(ld: LogicalDisk) -> bool:
+    return not ld.name.platform.strip()
+
+
+def _is_mapped(config: ArrayConfig, entry: Entry) -> bool:
+    ld = config.find_ld(entry.name)
+    return ld is not None and any(
+        s.name == entry.ld_set for s in config.mapped_to(ld.ldn))
+
+
+def _is_old(left: Left) -> bool:
+    """Tell whether a peer would have named it by now."""
+    return left.age_seconds >= ADOPT_AFTER_SECONDS
