@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from oslo_config import cfg
+from oslo_config import cfg, types
 
 
 class _Tolerant:
@@ -44,12 +44,25 @@ class _ListOpt(_Tolerant, cfg.ListOpt):
     pass
 
 
-class _HostOpt(_Tolerant, cfg.HostAddressOpt):
-    pass
+class _HostOpt(_Tolerant, cfg.IPOpt):
+    """An address or a name of a host.
+
+    In the in-tree driver it is an IPOpt.  Which of two options is asked
+    for equality, Python decides by their classes: ours has to be a
+    subclass of that one's.
+    """
+
+    def __init__(self, name: str, **arguments: Any) -> None:
+        super().__init__(name, **arguments)
+        self.type = types.HostAddress()
 
 
-class _PortOpt(_Tolerant, cfg.PortOpt):
-    pass
+class _PortOpt(_Tolerant, cfg.IntOpt):
+    """A TCP port; in the in-tree driver it is an IntOpt."""
+
+    def __init__(self, name: str, **arguments: Any) -> None:
+        super().__init__(name, **arguments)
+        self.type = types.Port()
 
 
 nec_opts: list[Any] = [
