@@ -29,7 +29,7 @@ from cinder_nec.in_tree.tree import (
 # The file system has no hard links, or not for this file.
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.EMLINK,
              errno.ENOSYS}
-_REINSTALL = (
+REINSTALL = (
     'Install Cinder\'s package again (such as pip install '
     '--force-reinstall --no-deps cinder==RELEASE) and repeat; or leave '
     'the file as it is and write volume_driver = '
@@ -59,7 +59,7 @@ def install(tree: Tree) -> bool:
             return True
         if found.altered:
             raise InTreeError('Not placed: ' + ' '.join(found.altered),
-                              _REINSTALL)
+                              REINSTALL)
         _clear(tree)
         try:
             _keep(tree)
@@ -101,7 +101,7 @@ def _refuse_unknown(found: Found) -> None:
     if found.state is State.UNKNOWN:
         raise InTreeError('Nothing is changed: '
                           + ' '.join(found.problems + found.altered),
-                          _REINSTALL)
+                          REINSTALL)
 
 
 @contextlib.contextmanager

@@ -29,8 +29,8 @@ RELEASES: Final = 'Cinder 27, 28 and 29'
 # What is put in place of volume.py.  It must help when this package is gone.
 TEXT: Final = '''\
 # SPDX-License-Identifier: Apache-2.0
-# Placed here by "cinder-nec in-tree install".  Cinder's own file is
-# .cinder-nec/volume.py.own beside this one; "cinder-nec in-tree remove" puts it back.
+# Placed here by "cinder-nec in-tree install".  Cinder's own file is kept as
+# .cinder-nec/volume.py.own; "cinder-nec in-tree remove" puts it back.
 """The M-series drivers of the package cinder-nec, behind Cinder's path."""
 
 try:
@@ -42,12 +42,12 @@ except ModuleNotFoundError as error:
     if (error.name or '').partition('.')[0] != 'cinder_nec':
         raise
     import os
-    _HERE = os.path.dirname(os.path.abspath(__file__))
     raise ImportError(
         'cinder-nec was removed while it stood behind '
         'cinder.volume.drivers.nec.volume. Install it again; or, for the '
-        'driver in the Cinder tree: mv %s/.cinder-nec/volume.py.own '
-        '%s/volume.py and rm -r %s/.cinder-nec' % (_HERE, _HERE, _HERE)) from error
+        'driver in the Cinder tree: mv {0}/.cinder-nec/volume.py.own '
+        '{0}/volume.py and rm -r {0}/.cinder-nec'.format(
+            os.path.dirname(os.path.abspath(__file__)))) from error
 
 __all__ = ('MStorageDDRFCDriver', 'MStorageDDRISCSIDriver',
            'MStorageFCDriver', 'MStorageISCSIDriver')

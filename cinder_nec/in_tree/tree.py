@@ -8,10 +8,12 @@ what they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterable, Iterator
 import contextlib
 from dataclasses import dataclass
 import enum
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -106,11 +108,26 @@ class Tree:
     @property
     def release(self) -> str:
         """Return the release of this Cinder as installed, or ''."""
-        above = str(self.folder.parents[3])
-        for found in importlib.metadata.distributions(
-                name='cinder', path=[above]):
+        for found in self._distributions():
             return found.version
         return ''
+
+    def is_as_installed(self) -> bool:
+        """Tell whether pip's record has volume.py as it is now.
+
+        A distribution's package has no such record.
+        """
+        name = '/'.join(self.file.parts[-5:])
+        now = base64.urlsafe_b64encode(
+            hashlib.sha256(self.file.read_bytes()).digest())
+        return any(
+            f'{name},sha256={now.decode().rstrip("=")},' in line
+            for found in self._distributions()
+            for line in (found.read_text('RECORD') or '').splitlines())
+
+    def _distributions(self) -> Iterable[importlib.metadata.Distribution]:
+        return importlib.metadata.distributions(
+            name='cinder', path=[str(self.folder.parents[3])])
 
     def look(self) -> Found:
         """Tell what is there.
@@ -128,8 +145,11 @@ class Tree:
             return self._placed(current=now == known.CURRENT)
         altered = tuple(self._altered())
         if now != known.OWN[FILE]:
+            why = (f'but belongs to Cinder {self.release}'
+                   if self.is_as_installed() else 'nor of cinder-nec')
             return Found(State.UNKNOWN, (
-                f'{self.file} is not that of {known.RELEASES}.',), altered)
+                f'{self.file} is not that of {known.RELEASES}, {why}.',),
+                altered)
         left = any(os.path.lexists(path)
                    for path in (self.backup, self.under_way))
         return Found(State.LEFTOVER if left else State.OWN, (), altered)

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 import compileall
 import errno
 import fcntl
+import json
 import os
 from pathlib import Path
 import shutil
@@ -15,6 +17,8 @@ import sys
 
 import pytest
 
+from cinder_nec import __version__
+from cinder_nec.cli import app
 from cinder_nec.in_tree import change, known, tree
 from cinder_nec.in_tree.tree import InTreeError, State, Tree
 from tests.cinder import shadow
@@ -177,6 +181,23 @@ def test_files_that_are_not_known_are_left_alone(
         change.install(nec)
     assert 'volume_driver = cinder_nec.volume' in refused.value.hint
     assert shadow.snapshot(nec.folder) == before
+
+
+def test_a_release_that_is_not_known_is_named(nec: Tree) -> None:
+    edited(nec)
+    info = nec.folder.parents[3] / 'cinder-41.0.0.dist-info'
+    info.mkdir()
+    (info / 'METADATA').write_text('Name: cinder\nVersion: 41.0.0\n')
+    digest = base64.urlsafe_b64encode(
+        bytes.fromhex(known.digest(nec.file.read_bytes())))
+    (info / 'RECORD').write_text(
+        'cinder/volume/drivers/nec/volume.py,sha256='
+        f'{digest.decode().rstrip("=")},6742\n')
+    with pytest.raises(InTreeError, match='but belongs to Cinder 41.0.0'):
+        change.install(nec)
+    edited(nec)
+    with pytest.raises(InTreeError, match='29, nor of cinder-nec'):
+        change.install(nec)
 
 
 def test_an_edited_file_is_not_removed(nec: Tree) -> None:
@@ -440,3 +461,55 @@ def test_a_driver_that_was_removed_is_named(placed: Path) -> None:
     nec = tree.find(placed / 'cinder')
     assert told.startswith('cinder-nec was removed')
     assert f'mv {nec.kept} {nec.file}' in told
+
+
+# -- the command -------------------------------------------------------------
+
+def command(capsys: pytest.CaptureFixture[str],
+            *words: str) -> tuple[int, str, str]:
+    status = app.main(['in-tree', *words])
+    told = capsys.readouterr()
+    return status, told.out, told.err
+
+
+def test_the_command_and_its_status(
+        nec: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ('--cinder', str(nec.folder.parents[2]))
+    state = ('status', *where, '-f', 'value', '-c', 'state')
+    before = shadow.snapshot(nec.folder)
+    assert command(capsys, *state) == (1, 'cinder\n', '')
+    status, out, _err = command(capsys, 'install', *where)
+    assert (status, out.splitlines()) == (0, [
+        f'Placed: {nec.file} loads cinder-nec {__version__}.',
+        'Restart cinder-volume for it to take effect.'])
+    assert command(capsys, *state) == (0, 'cinder-nec\n', '')
+    assert command(capsys, 'install', *where)[1] == (
+        f'It stands there already: {nec.file}.\n')
+    status, out, _err = command(capsys, 'remove', *where)
+    assert status == 0 and "is Cinder's own again." in out
+    assert command(capsys, 'remove', *where)[:2] == (
+        0, f"It is Cinder's own: {nec.file}.\n")
+    assert shadow.snapshot(nec.folder) == before
+
+
+def test_what_the_command_refuses(
+        nec: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ('--cinder', str(nec.folder.parents[2]))
+    edited(nec)
+    for word in ('install', 'remove'):
+        status, out, err = command(capsys, word, *where)
+        assert (status, out) == (2, '')
+        assert err.startswith('cinder-nec: Nothing is changed: ')
+    status, out, _err = command(capsys, 'status', *where, '-f', 'json')
+    assert status == 2
+    shown = json.loads(out)
+    assert shown['state'] == 'unknown'
+    assert str(nec.file) in shown['problems']
+    assert 'cinder.conf' in shown['what_to_do']
+
+
+def test_the_cinder_of_the_environment_is_the_default(
+        capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _err = command(capsys, 'status', '-f', 'json')
+    assert (status, json.loads(out)['file']) == (
+        1, str(shadow.installed() / shadow.FOLDER / 'volume.py'))
