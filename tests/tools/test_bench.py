@@ -204,3 +204,41 @@ def test_a_dump_and_an_idle_back_end(tmp_path):
         assert dump['cpu_seconds'] > 0
     assert rows['idle']['values']['commands'] == 0
     assert rows['stats']['values']['after_a_dump']['commands'] == 0
+
+
+# -- what was kept ----------------------------------------------------------
+
+def kept(path, elapsed, **changes):
+    """A document of one row, in a file."""
+    bars = [figures.at_most('x limit', elapsed / 10.0, 1.15)]
+    outcome = Outcome('x', 'some work', 'eventlet',
+                      figure(elapsed, 10.0), bars=bars)
+    where = {'revision': f'r{elapsed:g}', 'python': '3', 'cinder': '29',
+             'cores': 2, 'load': 0.0}
+    found = report.document([outcome], settings.Settings(**changes), where,
+                            elapsed)
+    path.write_text(json.dumps(found))
+    return path
+
+
+def test_kept_runs_are_shown_again_and_later_ones_count(tmp_path, capsys):
+    files = [kept(tmp_path / 'a', 20.0), kept(tmp_path / 'b', 11.0)]
+    table = tmp_path / 'table.rst'
+    arguments = [f'--from={path}' for path in files]
+    assert main.main([*arguments, f'--rst={table}']) == 0
+    shown = capsys.readouterr().out
+    assert '11.00 s' in shown and '20.00 s' not in shown
+    assert '1 of 1 rows held' in shown
+    text = table.read_text()
+    assert '   * - some work (eventlet)\n     - 11.00 s\n' in text
+    assert 'x limit: at most 1.15: 1.1\n' in text
+    assert 'r20, r11' in text
+    assert main.main([f'--from={files[0]}', f'--rst={table}']) == 1
+    assert '**2, not held**' in table.read_text()
+
+
+def test_runs_on_arrays_of_different_speed_are_not_joined(tmp_path, capsys):
+    files = [kept(tmp_path / 'a', 10.0),
+             kept(tmp_path / 'b', 10.0, copy_rate='2GiB')]
+    assert main.main([f'--from={path}' for path in files]) == 2
+    assert 'different speed' in capsys.readouterr().err

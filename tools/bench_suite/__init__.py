@@ -11,6 +11,7 @@
     figures  what a row comes to: values, bars, held or not
     report   the table and the JSON
     plot     the drawing
+    rst      the table for the documentation
 
 Nothing here is imported by the driver or by the simulated array.
 """

@@ -16,7 +16,15 @@ from typing import Any
 
 from harness.terminal import Screen
 
-from . import plot, report, rows_access, rows_array, rows_copy, rows_create
+from . import (
+    plot,
+    report,
+    rows_access,
+    rows_array,
+    rows_copy,
+    rows_create,
+    rst,
+)
 from .bench import Bench
 from .figures import Outcome
 from .peer import PeerError
@@ -94,6 +102,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add('--json', metavar='FILE', type=Path, help='keep all figures')
     add('--plot', metavar='FILE.svg', type=Path,
         help='draw them (fetches matplotlib into .cache/ once)')
+    add('--rst', metavar='FILE', type=Path,
+        help='the table for the documentation')
+    add('--from', metavar='FILE', type=Path, action='append', dest='kept',
+        help='measure nothing: show what --json kept (may be repeated; '
+        'later runs\nof a row replace earlier ones)')
     return parser.parse_args(argv)
 
 
@@ -172,6 +185,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(sys.argv[1:] if argv is None else argv)
     for number in _ENDING:
         signal.signal(number, _interrupt)
+    if options.kept:
+        return show_kept(options)
     settings = settings_of(options)
     names = [name for name in ROWS
              if not options.only or name in options.only]
@@ -194,14 +209,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     document = report.document(outcomes, settings, machine,
                                time.monotonic() - began)
+    publish(document, options)
+    if interrupted:
+        return INTERRUPTED
+    return 0 if document['held'] else 1
+
+
+def show_kept(options: argparse.Namespace) -> int:
+    """Show runs that were kept, as if they had just ended."""
+    try:
+        document = report.joined([json.loads(path.read_text())
+                                  for path in options.kept])
+        if options.plot is not None:
+            plot.need_library(lambda text: print(text, file=sys.stderr))
+    except (OSError, ValueError, plot.NoLibrary) as error:
+        print(f'tools/bench: {error}', file=sys.stderr)
+        return 2
+    publish(document, options)
+    return 0 if document['held'] else 1
+
+
+def publish(document: report.Document, options: argparse.Namespace) -> None:
+    """The table, and the files that were asked for."""
     report.show(document, Screen())
     if options.json is not None:
         options.json.write_text(json.dumps(document, indent=1) + '\n')
     if options.plot is not None:
         plot.draw(document, options.plot)
-    if interrupted:
-        return INTERRUPTED
-    return 0 if all(outcome.held for outcome in outcomes) else 1
+    if options.rst is not None:
+        options.rst.write_text(rst.table(document))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

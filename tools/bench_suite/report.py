@@ -50,19 +50,40 @@ def document(outcomes: Sequence[Outcome], settings: Settings,
             'rows': [outcome.as_dict() for outcome in outcomes]}
 
 
+def joined(kept: Sequence[Document]) -> Document:
+    """Runs of single rows as one; a row that was run again counts anew.
+
+    :raises ValueError: they were not measured on the same array
+    """
+    arrays = [(d['settings']['latency'], d['settings']['copy_rate'])
+              for d in kept]
+    if any(array != arrays[0] for array in arrays):
+        raise ValueError('the runs were made on arrays of different speed')
+    rows = {(row['key'], row['threads']): row
+            for found in kept for row in found['rows']}
+    revisions = dict.fromkeys(d['machine']['revision'] for d in kept)
+    last = kept[-1]
+    return {**last, 'rows': list(rows.values()),
+            'seconds': sum(d['seconds'] for d in kept),
+            'held': all(row['held'] for row in rows.values()),
+            'machine': {**last['machine'],
+                        'load': max(d['machine']['load'] for d in kept),
+                        'revision': ', '.join(revisions)}}
+
+
 def show(found: Document, screen: Screen) -> None:
     """Print the table, and below each row its bars."""
     rows = found['rows']
     heads = ('this driver', 'in-tree', 'ratio', 'limit', 'x limit', '')
-    cells = [_cells(row) for row in rows]
-    widths = [max([len(head), *(len(c[i]) for c in cells)])
+    table = [cells(row) for row in rows]
+    widths = [max([len(head), *(len(c[i]) for c in table)])
               for i, head in enumerate(heads)]
     titles = [f'{row["title"]} ({row["threads"]})' for row in rows]
     width = max(map(len, titles), default=0)
     screen.line()
     screen.line(' ' * width + '  ' + '  '.join(
         h.rjust(w) for h, w in zip(heads, widths, strict=True)), 'bold')
-    for row, title, values in zip(rows, titles, cells, strict=True):
+    for row, title, values in zip(rows, titles, table, strict=True):
         line = '  '.join(v.rjust(w) for v, w
                          in zip(values, widths, strict=True))
         screen.line(f'{title:<{width}}  {line}',
@@ -88,7 +109,8 @@ def _show_bar(bar: dict[str, Any], screen: Screen) -> None:
                 indent=4)
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """What a row says under the heads of the table, after its title."""
     ours, theirs = row['ours'], row['in_tree']
     limit = times = ''
     if ours and row['key'] != 'dump':
