@@ -9,7 +9,7 @@ import time
 
 from allinone import WaitTimeout
 from allinone.process import release
-from harness import cli, data_stage
+from harness import cli, data_stage, traces
 from harness.bootstrap import BootstrapError
 from harness.data_stage import DataStage
 from harness.data_walk import DataWalk, encryption_note
@@ -27,26 +27,27 @@ def play(options: argparse.Namespace, driver: Driver, state: Path,
         return 1
     began = time.monotonic()
     try:
-        stage = DataStage(state, driver, arrays=2, latency=options.latency,
-                          native_threads=options.native_threads,
-                          debug=options.debug)
-        with stage:
+        with traces.watched(), DataStage(
+                state, [driver, driver], latency=options.latency,
+                native_threads=options.native_threads,
+                debug=options.debug) as stage:
             introduce(stage, screen, time.monotonic() - began)
             if not all(stage.cinder.up.values()):
                 screen.line('a driver did not come up:', 'red')
                 screen.lines(stage.errors() or stage.cinder.tail())
                 return 1
             held = walk(stage, screen)
-    except BootstrapError as exc:
+    except (BootstrapError, traces.LeftBehind) as exc:
         screen.line(f'tools/demo --data: {exc}', 'red')
         return 1
-    screen.line('stopped; no process is left')
+    screen.line('stopped; no process, loop device, mount or temporary file '
+                'is left')
     return 0 if held else 1
 
 
 def introduce(stage: DataStage, screen: Screen, seconds: float) -> None:
     """Say what is running."""
-    screen.line(f'Cinder {release()} with {stage.driver.path}', 'bold')
+    screen.line(f'Cinder {release()} with {stage.drivers[0].path}', 'bold')
     screen.labelled('Cinder', [f'{stage.cinder.endpoint}, with '
                                'cinder-backup, on a simulated host'])
     screen.labelled('Glance', [f'{stage.glance.endpoint}, file store'])
@@ -58,7 +59,8 @@ def introduce(stage: DataStage, screen: Screen, seconds: float) -> None:
 
 def walk(stage: DataStage, screen: Screen) -> bool:
     """Run the steps and say how it ended."""
-    runner = Runner(screen, cli.CinderCli(stage.cinder.env()), stage.array)
+    runner = Runner(screen, cli.CinderCli(stage.cinder.env()),
+                    stage.arrays[0])
     try:
         DataWalk(stage, runner).all_steps()
     except (CheckFailed, WaitTimeout, cli.CliError, OSError) as exc:

@@ -7,7 +7,7 @@ Simulated arrays with a data path, a simulated host in which Cinder runs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import contextlib
 import os
 from pathlib import Path
@@ -22,13 +22,16 @@ from harness.array import Array
 from harness.drivers import Driver
 from harness.glance import Glance
 from harness.stage import TEMPLATES
+from ismsim import loader
 from ismsim.datapath.tgt import find_program
 
 DATA_PATH = ('--data-path', 'on', '--iscsi-port', '0')
-# HBAs of the host that Cinder runs on, and the FC ports of the default
-# configuration that are up.
+# HBAs of the host that Cinder runs on.
 WWPNS = ('10000090fa5c0001', '10000090fa5c0002')
+# The FC ports of the default configuration that are up, and what of its
+# numbers must differ from one array to the next.
 FC_PORTS = ('2100000991020012', '2200000991020012', '2900000991020012')
+_OWN = ('2000000991000316', '000991020012')
 _PROGRAMS = {'tgtd': 'tgt', 'iscsi-inq': 'libiscsi-bin',
              'qemu-img': 'qemu-utils', 'fusermount3': 'fuse3',
              'qemu-storage-daemon': 'qemu-system-common'}
@@ -56,21 +59,27 @@ def no_encryption() -> str:
 
 
 class DataStage:
-    """Context manager. *arrays* back ends, named nec1, nec2, ..."""
+    """Context manager: a back end and an array for each of *drivers*.
 
-    def __init__(self, state: Path, driver: Driver, *, arrays: int = 1,
+    The back ends are named nec1, nec2, ... The hosts have multipathd;
+    *multipath* says which back ends are copied to and from by several
+    paths.
+    """
+
+    def __init__(self, state: Path, classes: Sequence[Driver], *,
                  latency: str | None = None, native_threads: bool = False,
-                 debug: bool = False, multipath: bool = False,
+                 debug: bool = False, multipath: Sequence[bool] = (),
                  default: Section | None = None) -> None:
         self.state = state
-        self.driver = driver
+        self.drivers = list(classes)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.arrays = [
             Array(state / f'array{number}', latency=latency,
-                  extra=DATA_PATH) for number in range(1, arrays + 1)]
-        self.array = self.arrays[0]
+                  config=own_config(state, number), extra=DATA_PATH)
+            for number in range(1, len(self.drivers) + 1)]
         self.glance = Glance(state / 'glance')
-        self.multipath = multipath
+        self._multipath = [*multipath,
+                           *[False] * len(self.drivers)]
         self._default = dict(default or {})
         self._how = {'native_threads': native_threads, 'debug': debug}
         self.host: SimHost
@@ -82,12 +91,13 @@ class DataStage:
         with contextlib.ExitStack() as starting:
             for array in self.arrays:
                 starting.enter_context(array)
-            self.lds_before = sorted(self.array.lds())
+            self.lds_before = [name for array in self.arrays
+                               for name in array.lds()]
             starting.enter_context(self.glance)
             self.host = starting.enter_context(
                 self.new_host('controller', wwpns=WWPNS))
-            backends = {f'nec{number}': self._backend(array)
-                        for number, array in enumerate(self.arrays, 1)}
+            backends = {f'nec{number}': self._backend(number)
+                        for number in range(1, len(self.arrays) + 1)}
             self.cinder = CinderProcess(
                 self.state / 'cinder', backends, wrap=self.host.wrapped,
                 backup=True, default={**self._options(), **self._default},
@@ -105,29 +115,30 @@ class DataStage:
                  trace: TracebackType | None) -> None:
         self._running.close()
 
-    def new_host(self, name: str, wwpns: tuple[str, ...] = (),
-                 multipath: bool | None = None) -> SimHost:
+    def new_host(self, name: str, wwpns: tuple[str, ...] = ()) -> SimHost:
         """A host that sees every array; not started yet."""
-        fc = self.driver.protocol == drivers.FC
-        return SimHost(
-            self.state / 'hosts' / name, name,
-            multipath=self.multipath if multipath is None else multipath,
-            wwpns=wwpns if fc else (),
-            fabric=[{'portal': portal(array), 'wwpns': FC_PORTS}
-                    for array in self.arrays] if fc else ())
+        fabric = [
+            {'portal': portal(array),
+             'wwpns': [own(wwpn, number) for wwpn in FC_PORTS]}
+            for number, (driver, array) in enumerate(
+                zip(self.drivers, self.arrays, strict=True), 1)
+            if driver.protocol == drivers.FC]
+        return SimHost(self.state / 'hosts' / name, name, multipath=True,
+                       wwpns=wwpns if fabric else (), fabric=fabric)
 
-    def _backend(self, array: Array) -> Mapping[str, Value]:
+    def _backend(self, number: int) -> Mapping[str, Value]:
+        array = self.arrays[number - 1]
         known_hosts = self.state / 'known_hosts'
         with known_hosts.open('a') as stream:
             stream.write(array.known_hosts_line() + '\n')
         return {
-            'volume_driver': self.driver.path,
+            'volume_driver': self.drivers[number - 1].path,
             'nec_ismcli_fip': array.host,
             'nec_ssh_pool_port_number': array.port,
             'nec_ismcli_user': array.user,
             'nec_ismcli_password': array.password,
             'nec_pools': '0', 'nec_backup_pools': '1',
-            'use_multipath_for_image_xfer': self.multipath,
+            'use_multipath_for_image_xfer': self._multipath[number - 1],
             'backup_use_temp_snapshot': True,
         }
 
@@ -150,6 +161,21 @@ class DataStage:
         """ERROR lines of Cinder's log, without the tracebacks."""
         return '\n'.join([line for line in self.cinder.log().splitlines()
                           if ' ERROR ' in line and ']' in line][-10:])
+
+
+def own(text: str, number: int) -> str:
+    """The world wide names of the n-th array, for those of the first."""
+    for name in _OWN:
+        other = f'{int(name, 16) + number - 1:0{len(name)}x}'
+        text = text.replace(name, other)
+    return text
+
+
+def own_config(state: Path, number: int) -> Path:
+    """The default configuration with the n-th array's names."""
+    path = state / f'array{number}.yaml'
+    path.write_text(own(loader.find_config('default').read_text(), number))
+    return path
 
 
 def portal(array: Array) -> str:

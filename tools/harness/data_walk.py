@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from simhost.process import SimHost
 
 from allinone import wait_for
 from harness import cli, data_stage, names
 from harness.array import Array
+from harness.attached import Attached
 from harness.data_stage import DataStage
 from harness.glance import file_digest
 from harness.steps import Runner, Step
@@ -64,8 +64,7 @@ class DataWalk:
             self.revert()
             self.extend()
             self.backup_while_attached()
-            if len(self.stage.arrays) > 1:
-                self.migrate()
+            self.migrate()
             self.no_old_data()
             self.delete_all()
 
@@ -98,7 +97,7 @@ class DataWalk:
 
     def attach_and_write(self) -> None:
         with self.run.step('Attach, write by the host, detach') as step:
-            with Attached(self, self.volume) as disk:
+            with self._attached(self.volume) as disk:
                 disk.write('first', 0)
                 disk.write('last', GIB - 4096)
                 seen = self._array_of(self.volume).read(self.volume, 0, 5)
@@ -107,7 +106,7 @@ class DataWalk:
 
     def take_snapshot(self) -> None:
         with self.run.step('Create a snapshot while it is attached') as step:
-            with Attached(self, self.volume) as disk:
+            with self._attached(self.volume) as disk:
                 disk.write('at the snapshot', 0)
                 output = self.run.cinder('snapshot-create', '--force',
                                          'True', self.volume, show=SHOWN)
@@ -142,7 +141,7 @@ class DataWalk:
             self.run.took(step, 'until available')
             self._check_digest(step, 'it', self.volume, self.at_snapshot,
                                'the volume at the snapshot')
-            with Attached(self, self.volume) as disk:
+            with self._attached(self.volume) as disk:
                 seen = disk.read(0)
             self.run.check(step, 'a host reads what was there',
                            seen == 'at the snapshot', seen)
@@ -158,14 +157,14 @@ class DataWalk:
             self.run.took(step, 'until available')
             self._check_digest(step, 'its first gigabyte', clone, before,
                                'the whole before', GIB)
-            with Attached(self, clone) as disk:
+            with self._attached(clone) as disk:
                 rest = disk.count_nonzero(GIB, GIB)
             self.run.check(step, 'a host reads zeros in all of the new part',
                            rest == 0, rest)
 
     def backup_while_attached(self) -> None:
         with self.run.step('Back an attached volume up, restore') as step:
-            with Attached(self, self.volume) as disk:
+            with self._attached(self.volume) as disk:
                 disk.write('at the backup', 0)
                 wanted = self._digest(self.volume)
                 output = self.run.cinder('backup-create', '--force',
@@ -206,7 +205,7 @@ class DataWalk:
             self.run.check(step, f'Cinder has it on {there}', host == there,
                            host)
             self._check_digest(step, 'it', moved, wanted, 'itself before')
-            with Attached(self, moved) as disk:
+            with self._attached(moved) as disk:
                 seen = disk.read(0)
             self.run.check(step, 'a host reads it there',
                            seen == 'at the backup', seen)
@@ -216,7 +215,7 @@ class DataWalk:
             self.stage.cinder.ensure_type('one', 'nec1')
             old = self._create(step, '1', '--volume-type', 'one',
                                '--name', 'old')
-            with Attached(self, old) as disk:
+            with self._attached(old) as disk:
                 disk.write('secret', 0)
                 disk.write('secret', GIB - 4096)
             ldn = self._array_of(old).ld(old).ldn
@@ -224,7 +223,7 @@ class DataWalk:
             new = self._create(step, '1', '--volume-type', 'one',
                                '--name', 'new')
             again = self._array_of(new).ld(new).ldn
-            with Attached(self, new) as disk:
+            with self._attached(new) as disk:
                 rest = disk.count_nonzero(0, GIB)
             self.run.check(step, f'a host reads zeros only (LD {again:04x}h, '
                            f'after {ldn:04x}h)', rest == 0, rest)
@@ -246,6 +245,9 @@ class DataWalk:
                            not any(any(one.values()) for one in seen), seen)
 
     # -- parts of steps ----------------------------------------------
+
+    def _attached(self, volume: str) -> Attached:
+        return Attached(self.client, volume, self.host)
 
     def _create(self, step: Step, *arguments: str) -> str:
         output = self.run.cinder('create', *arguments, show=SHOWN)
@@ -305,66 +307,6 @@ class DataWalk:
         seen = self._digest(volume, length)
         self.run.check(step, f'{what} has the SHA-256 of {like}: '
                        f'{wanted[:16]}...', seen == wanted, seen)
-
-
-class Attached:
-    """Context manager: a volume on the compute host, by os-brick."""
-
-    def __init__(self, walk: DataWalk, volume: str,
-                 host: SimHost | None = None) -> None:
-        self._walk = walk
-        self._volume = volume
-        self.host = host or walk.host
-        self.multipath = walk.stage.multipath
-        self.path = ''
-        self._attachment = ''
-        self._info: dict[str, Any] = {}
-        self._device: Any = None
-
-    def __enter__(self) -> Attached:
-        client = self._walk.client
-        connector = self.host.brick('get_connector',
-                                    multipath=self.multipath)
-        answer = client.attachments.create(self._volume, connector, None,
-                                           'rw')
-        self._attachment = answer['id']
-        data = answer['connection_info']
-        self._info = {'driver_volume_type': data['driver_volume_type'],
-                      'data': data}
-        self._device = self.host.brick('connect', info=self._info,
-                                       multipath=self.multipath)
-        self.path = self._device['path']
-        client.attachments.complete(self._attachment)
-        return self
-
-    def __exit__(self, *_unused: object) -> None:
-        self.host.brick('disconnect', info=self._info,
-                        multipath=self.multipath, device=self._device)
-        self._walk.client.attachments.delete(self._attachment)
-        # A force is needed for nothing: wait until Cinder agrees.
-        wait_for('detached', lambda: self._walk.client.volumes.get(
-            self._volume).status in ('available', 'in-use'), PATIENCE)
-
-    def write(self, text: str, offset: int) -> None:
-        """One block that holds a text, on the array when this returns."""
-        self.host.run('sh', '-c', f'printf %-4096s "{text}" | dd '
-                      f'of={self.path} bs=4096 seek={offset // 4096} '
-                      'conv=fsync,notrunc status=none')
-
-    def read(self, offset: int) -> str:
-        """The text of a block, from the array."""
-        self.host.run('blockdev', '--flushbufs', self.path)
-        return self.host.run('dd', f'if={self.path}', 'bs=4096', 'count=1',
-                             f'skip={offset // 4096}',
-                             'status=none').strip()
-
-    def count_nonzero(self, offset: int, length: int) -> int:
-        """How many bytes of a part are not zero, as the host reads it."""
-        text = self.host.run(
-            'sh', '-c', f'dd if={self.path} bs={MIB} '
-            f'skip={offset // MIB} count={length // MIB} status=none '
-            "| tr -d '\\0' | wc -c")
-        return int(text)
 
 
 def encryption_note() -> str:

@@ -282,10 +282,10 @@ class Host:
                      [one.name for one in found.paths])
         self._link_by_id(found.wwid)
 
-    def drop_map(self, found: Map) -> None:
-        """multipath -f"""
+    def drop_map(self, found: Map, flush: bool = True) -> None:
+        """multipath -f, which flushes, and multipathd's del map."""
         with self.lock:
-            if found.paths:
+            if found.paths and flush:
                 found.paths[0].disk.flush()
             self.maps.pop(found.wwid, None)
             tree.remove_map(found.name, found.wwid,

@@ -203,7 +203,7 @@ def multipathd(host: Host, words: list[str], _stdin: str) -> Answer:
     if removed:
         found = _map_of(host, removed[1])
         if found:
-            host.drop_map(found)
+            host.drop_map(found, flush=False)
         return 0, 'ok\n' if found else 'fail\n', ''
     if text == 'reconfigure' or text.startswith('resize map '):
         return 0, 'ok\n', ''
