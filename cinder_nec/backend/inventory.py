@@ -39,10 +39,11 @@ class _Dump:
 class Inventory:
     """The known configuration of one array, shared by its back ends.
 
-    :param fetch: reads and parses a whole configuration
+    :param fetch: reads and parses a whole configuration; it is given the
+        one that is known, to keep what has not changed
     """
 
-    def __init__(self, fetch: Callable[[], ArrayConfig],
+    def __init__(self, fetch: Callable[[ArrayConfig | None], ArrayConfig],
                  clock: retry.Clock,
                  reservations: Reservations | None = None) -> None:
         self._fetch = fetch
@@ -121,7 +122,7 @@ class Inventory:
     def _read(self, dump: _Dump) -> ArrayConfig:
         started_at = self._clock.now()
         try:
-            config = self._fetch()
+            config = self._fetch(self._config)
             with self._lock:
                 for _moment, change in self._journal:
                     config = change(config)

@@ -133,9 +133,10 @@ class IsmClient:
 
     # -- configuration -------------------------------------------------
 
-    def query_all(self) -> ArrayConfig:
+    def query_all(self, known: ArrayConfig | None = None) -> ArrayConfig:
         """Read and parse the whole configuration.
 
+        :param known: an older one, whose unchanged parts are kept
         :raises errors.ParseError: if the answer is no configuration
         """
         if self._legacy_view is None:
@@ -144,7 +145,7 @@ class IsmClient:
             command = commands.legacy_view_all(self._legacy_view)
         result = self._run(command)
         return config_xml.parse(result.stdout,
-                                breathe=lambda: time.sleep(0))
+                                breathe=lambda: time.sleep(0), known=known)
 
     # -- logical disks -------------------------------------------------
 

@@ -9,7 +9,7 @@ number is never taken for a free one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 from types import MappingProxyType
 
@@ -93,13 +93,18 @@ class _LdSetDraft:
 
 
 class Collector:
-    """Takes the sections of a dump in their order."""
+    """Takes the sections of a dump in their order.
+
+    :param known: LDs of an older dump; one that is still the same is taken
+        from there
+    """
 
     version = ''
     #: Where the section begins that is taken now.
     line = 0
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[int, LogicalDisk]) -> None:
+        self._known = known
         self._product_id: str | None = None
         self._pools: dict[int, Pool] = {}
         self._disks: dict[int, LogicalDisk] = {}
@@ -210,18 +215,23 @@ class Collector:
         purpose = values.purpose_of(record.get('Purpose', ''))
         if purpose is Purpose.UNRECOGNIZED:
             self._note_value(what, record, 'Purpose')
-        self._disks[ldn] = LogicalDisk(
-            ldn, self._ld_name(what, record, ldn),
+        known = self._known.get(ldn)
+        disk = LogicalDisk(
+            ldn, self._ld_name(what, record, ldn, known),
             self._or_note(what, record, 'Pool No.(h)', values.hex_of,
                           UNKNOWN_POOL),
             self._or_note(what, record, 'LD Capacity', values.bytes_of, 0),
             attributes, purpose)
+        self._disks[ldn] = known if known == disk else disk
 
-    def _ld_name(self, what: str, record: Record, ldn: int) -> LdName:
+    def _ld_name(self, what: str, record: Record, ldn: int,
+                 known: LogicalDisk | None) -> LdName:
         """Return the name; the index of names gets it if it is one."""
         if 'OS Type' not in record:
             self._note(what, values.not_found('OS Type'))
         name = LdName(record.get('OS Type', ''), record.get('LD Name', ''))
+        if known is not None and known.name == name:
+            name = known.name
         if not name.label:
             self._note(what, 'it has no LD Name')
         elif self._names.setdefault(name, ldn) != ldn:

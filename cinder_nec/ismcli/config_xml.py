@@ -14,7 +14,7 @@ array.  One odd object inside a whole dump is noted in
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 import functools
 import re
 import time
@@ -25,7 +25,7 @@ from lxml import etree
 from cinder_nec import errors
 from cinder_nec.ismcli.config_objects import Collector
 from cinder_nec.ismcli.config_values import READ_UNITS, Units
-from cinder_nec.model import ArrayConfig
+from cinder_nec.model import ArrayConfig, LogicalDisk
 
 MAX_DUMP_BYTES = 64 << 20
 # 64 KiB are parsed in about 2 ms: nobody is kept waiting.
@@ -53,7 +53,8 @@ def _breathe() -> None:
 
 
 def parse(xml: bytes | str,
-          breathe: Callable[[], None] = _breathe) -> ArrayConfig:
+          breathe: Callable[[], None] = _breathe,
+          known: ArrayConfig | None = None) -> ArrayConfig:
     """Return the configuration that a dump shows.
 
     What stands before and after the document (the ``ExitStatus`` line of
@@ -62,6 +63,10 @@ def parse(xml: bytes | str,
     :param xml: the answer to ``commands.query_all()`` or
         ``commands.legacy_view_all()``
     :param breathe: called between two pieces of :data:`CHUNK_BYTES`
+    :param known: an older configuration of the same array. LDs that have
+        not changed are taken from it: thousands of new objects for each
+        dump would bring on Python's full garbage collection, which holds
+        up all threads of a ``cinder-volume`` for 0.1 s
     :raises errors.ParseError: if the answer is not one whole dump whose
         return code is 0, has a DOCTYPE, lacks the chapters Disk Array,
         Logical Disk or Pool, or is longer than :data:`MAX_DUMP_BYTES`
@@ -69,7 +74,7 @@ def parse(xml: bytes | str,
     if len(xml) > MAX_DUMP_BYTES:
         raise errors.ParseError(
             f'the answer is longer than {MAX_DUMP_BYTES >> 20} MiB', _WHERE)
-    reader = _Reader()
+    reader = _Reader(known.logical_disks if known is not None else {})
     try:
         for piece in _pieces(xml):
             reader.feed(piece)
@@ -130,7 +135,7 @@ _unit_names = etree.XPath('UNIT/@name', smart_strings=False)
 class _Reader:
     """Feeds the parser, hands each section on, and drops it."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[int, LogicalDisk]) -> None:
         # No DTD is loaded, no entity expanded, no address opened; depth
         # and text length keep libxml2's bounds.
         self._parser = etree.XMLPullParser(
@@ -138,7 +143,7 @@ class _Reader:
             load_dtd=False, no_network=True, huge_tree=False,
             remove_blank_text=True, remove_comments=True, remove_pis=True,
             collect_ids=False)
-        self._collector = Collector()
+        self._collector = Collector(known)
         self._silent_bytes = 0
         self._message = ''
         self._codes: list[str] = []

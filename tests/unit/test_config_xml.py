@@ -259,6 +259,22 @@ def test_sections_of_many_lds_in_one_object_and_one_each_are_alike() -> None:
     assert config_xml.parse(dump(one)) == config_xml.parse(dump(each))
 
 
+def test_what_has_not_changed_is_taken_from_the_older_dump() -> None:
+    """No new objects, so no garbage for a full collection."""
+    before = config_xml.parse(dump(
+        ld_section(1, 'same') + ld_section(2, 'old')
+        + ld_section(3, 'gone')))
+    text = dump(ld_section(1, 'same') + ld_section(2, 'new')
+                + ld_section(4, 'more'))
+    after = config_xml.parse(text, known=before)
+    assert after == config_xml.parse(text)
+    assert after.logical_disks[1] is before.logical_disks[1]
+    assert after.logical_disks[2].name.label == 'new'
+    assert set(after.logical_disks) == {1, 2, 4}
+    kept = {id(name) for name in after._ldn_by_name}
+    assert id(before.logical_disks[1].name) in kept
+
+
 def test_virtual_capacity_before_the_detail_section() -> None:
     thin = section('Virtual Capacity Pool Information',
                    {'Actual Capacity': '4096'})

@@ -34,7 +34,7 @@ class Array:
         self.go = threading.Event()
         self.go.set()
 
-    def fetch(self) -> ArrayConfig:
+    def fetch(self, known: ArrayConfig | None) -> ArrayConfig:
         self.dumps += 1
         shown = self.now
         self.started.set()
