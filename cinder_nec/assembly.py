@@ -30,9 +30,11 @@ from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.copying.replication import ReplicationMethod
 from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
+from cinder_nec.backend.exposition import MetricsFile
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.io_control import IoControl
 from cinder_nec.backend.journal import Journal
+from cinder_nec.backend.load import Load
 from cinder_nec.backend.location import Location
 from cinder_nec.backend.manage import Management
 from cinder_nec.backend.migration import Migration
@@ -69,6 +71,9 @@ class Array:
     gate: ChangeGate
 
 
+_NOT_WRITTEN = MetricsFile(None, '')
+
+
 @dataclasses.dataclass(frozen=True)
 class Backend:
     """A back end, ready to work."""
@@ -85,6 +90,7 @@ class Backend:
     snapshot_access: SnapshotAccess
     settler: Settler
     recovery: Recovery | None = None
+    metrics: MetricsFile = _NOT_WRITTEN
 
     @property
     def location(self) -> Location:
@@ -136,7 +142,9 @@ def build(config: BackendConfig, protocol: Protocol,
         copying=copying, access=access,
         stats=Stats(array.inventory, config.pools,
                     actual_capacity=config.actual_capacity,
-                    max_ld_count=config.max_ld_count),
+                    max_ld_count=config.max_ld_count,
+                    load=Load(array.client, array.gate, settler,
+                              array.inventory)),
         io_control=io_control,
         migration=migration,
         manage=Management(array.inventory, volumes,
@@ -151,7 +159,8 @@ def build(config: BackendConfig, protocol: Protocol,
             array.inventory, volumes, copying, settler, migration, access,
             clock, links=links if is_snapshot else None, controls=controls,
             pools=(*config.pools, *config.backup_pools)
-            if config.pools else ()))
+            if config.pools else ()),
+        metrics=MetricsFile(config.metrics_file, config.service))
 
 
 def _origins(config: BackendConfig, array: Array, pairs: PairCopy,

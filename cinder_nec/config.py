@@ -29,6 +29,7 @@ _CONTROL_VOLUME_FORMAT = re.compile(
     r'[A-Z][A-Z0-9]:(?=.{2,22}\Z)[A-Za-z0-9_/.][A-Za-z0-9_/.-]*%x'
     r'[A-Za-z0-9_/.-]*')
 _LD_SET = re.compile(r'([A-Z][A-Z0-9]):([A-Za-z0-9_/.][A-Za-z0-9_/.-]*)')
+_NOT_IN_FILE_NAMES = re.compile(r'[^A-Za-z0-9_.@-]')
 WITHOUT_EFFECT = {
     'nec_ismview_dir': 'no configuration is written to files any more',
 }
@@ -39,6 +40,8 @@ class BackendConfig:
     """One back end's section of ``cinder.conf`` (manual chapter 6).
 
     Options that are not set and have no default are None.
+
+    :param service: ``host`` of the service, ``node@group``
     """
 
     group: str
@@ -69,6 +72,8 @@ class BackendConfig:
     clone_waits: bool
     copy_within_seconds: float
     disk_array_name: str
+    service: str
+    metrics_file: str | None
     journal_directory: str | None = None
 
 
@@ -216,6 +221,8 @@ def load(configuration: Any, driver_name: str, host: str,
             section.get('nec_unpairthread_timeout')
             * _COPY_SECONDS_PER_UNIT),
         disk_array_name=section.get('nec_diskarray_name') or '',
+        service=host or section.group,
+        metrics_file=_metrics_file(section, host or section.group),
         journal_directory=_journal_directory(host))
 
 
@@ -228,7 +235,7 @@ def _journal_directory(host: str) -> str | None:
     if not state_path or not host:
         return None
     return os.path.join(state_path, 'nec-journal',
-                        re.sub(r'[^A-Za-z0-9@._-]', '_', host))
+                        _NOT_IN_FILE_NAMES.sub('_', host))
 
 
 def _trusts_on_first_use(conf: cfg.ConfigOpts) -> bool:
@@ -259,6 +266,25 @@ def _max_ld_count(section: _Section) -> int | None:
     """Not set: only the array's own limit counts (manual 6.1.2)."""
     option = 'nec_backend_max_ld_count'
     return section.get(option) if section.is_set(option) else None
+
+
+def _metrics_file(section: _Section, service: str) -> str | None:
+    """Each back end has a file: a directory can be set for all of them.
+
+    What does not end in ``.prom`` is passed by by node_exporter.
+    """
+    directory = section.get('nec_metrics_dir')
+    if not directory:
+        return None
+    if 'state_path' in cfg.CONF:
+        directory = os.path.join(cfg.CONF.state_path, directory)
+    return metrics_path(directory, service)
+
+
+def metrics_path(directory: str, service: str) -> str:
+    """Return the file of a back end's figures."""
+    name = _NOT_IN_FILE_NAMES.sub('_', service)
+    return os.path.join(directory, f'cinder-nec-{name}.prom')
 
 
 def _warn_without_effect(section: _Section) -> None:

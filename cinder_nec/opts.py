@@ -126,6 +126,12 @@ nec_opts: list[Any] = [
                   'pool0, pool1 and so on, instead of the roomiest one '
                   'under the name of the back end. Volumes that were made '
                   'before it was switched on keep working.'),
+    _StrOpt('nec_metrics_dir', default='',
+            help='Directory in which each back end keeps a file of its '
+                 'figures in the text format of Prometheus, for '
+                 'node_exporter --collector.textfile.directory. A relative '
+                 'path counts from state_path. No file is written if not '
+                 'set.'),
     _BoolOpt('nec_clone_wait_for_copy', default=False,
              help='Hand out a clone when all of it is copied, not when it '
                   'can be read. The array copies in the background '

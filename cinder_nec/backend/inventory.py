@@ -63,6 +63,11 @@ class Inventory:
         config = self._config
         return self.refresh(0) if config is None else config
 
+    @property
+    def known(self) -> ArrayConfig | None:
+        """What is known without asking the array, None if nothing is."""
+        return self._config
+
     def mark(self) -> int:
         """Return a moment; a dump that starts later is newer than it."""
         with self._lock:

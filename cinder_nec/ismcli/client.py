@@ -18,6 +18,7 @@ from cinder_nec import errors, retry
 from cinder_nec.ismcli import commands, config_xml, messages, status_text
 from cinder_nec.ismcli.commands import Command, Effect
 from cinder_nec.ismcli.gate import ChangeGate, Priority, Ticket
+from cinder_nec.ismcli.meter import CommandMeter
 from cinder_nec.ismcli.transport import CommandResult, Transport
 from cinder_nec.model import (
     ArrayConfig,
@@ -63,6 +64,7 @@ class IsmClient:
         self._busy_retry = busy_retry
         self._link_retry = link_retry
         self._priority = Priority.PROVISION
+        self.meter = CommandMeter(clock)
 
     def urgent(self) -> IsmClient:
         """Return this client with the priority of attach and detach."""
@@ -124,11 +126,18 @@ class IsmClient:
 
     def _once(self, command: Command) -> CommandResult:
         started = self._clock.now()
-        result = self._transport.run(command.text, command.timeout_seconds)
-        LOG.debug('`%s`: status %d after %.2f s', command.text,
-                  result.status, self._clock.now() - started)
-        if result.status != 0:
-            raise messages.failure(command.text, result)
+        try:
+            result = self._transport.run(command.text,
+                                         command.timeout_seconds)
+            seconds = self._clock.now() - started
+            LOG.debug('`%s`: status %d after %.2f s', command.text,
+                      result.status, seconds)
+            if result.status != 0:
+                raise messages.failure(command.text, result)
+        except errors.NecError as error:
+            self.meter.failed(command.kind, error)
+            raise
+        self.meter.succeeded(command.kind, seconds)
         return result
 
     # -- configuration -------------------------------------------------

@@ -14,6 +14,7 @@ import enum
 import re
 
 from cinder_nec import errors
+from cinder_nec.ismcli.meter import Kind
 from cinder_nec.model import InitiatorName, LdName, LdSetName, Wwpn
 
 _PLATFORM = re.compile(r'[A-Z][A-Z0-9]')
@@ -64,14 +65,19 @@ class Command:
     text: str
     effect: Effect
     timeout_seconds: float = 120.0
+    kind: Kind = Kind.QUERY
 
 
 def _change(text: str, timeout_seconds: float = 120.0) -> Command:
-    return Command(text, Effect.CHANGE, timeout_seconds)
+    return Command(text, Effect.CHANGE, timeout_seconds, Kind.CHANGE)
 
 
 def _read(text: str, timeout_seconds: float = 120.0) -> Command:
     return Command(text, Effect.READ, timeout_seconds)
+
+
+def _dump(text: str) -> Command:
+    return Command(text, Effect.READ, 300.0, Kind.DUMP)
 
 
 def _label(label: str) -> str:
@@ -106,13 +112,13 @@ def _number(value: int, what: str) -> str:
 
 def query_all() -> Command:
     """The whole configuration as XML."""
-    return _read('iSMquery -cinder -xml -all', 300.0)
+    return _dump('iSMquery -cinder -xml -all')
 
 
 def legacy_view_all(optimized: bool) -> Command:
     """The same by the older command (nec_queryconfig_view)."""
     option = '--alloptimize' if optimized else '-all'
-    return _read(f'clioutmsg xml; iSMview {option}', 300.0)
+    return _dump(f'clioutmsg xml; iSMview {option}')
 
 
 # -- logical disks ------------------------------------------------------

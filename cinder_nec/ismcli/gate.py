@@ -17,6 +17,7 @@ import itertools
 import threading
 
 from cinder_nec import retry
+from cinder_nec.ismcli.meter import Level, QueueFigures
 
 # After so long without a gap the array is left alone for a moment that is
 # longer than a service with a busy answer waits before it asks again:
@@ -66,6 +67,9 @@ class ChangeGate:
         self._overtaken = 0
         self._clock = clock or retry.SystemClock()
         self._since: float | None = None
+        self._level = Level(self._clock.now())
+        self._turns = 0
+        self._waited_seconds = 0.0
 
     def ticket(self, priority: Priority) -> Ticket:
         """Return a new place at the end of the queue of ``priority``."""
@@ -75,8 +79,10 @@ class ChangeGate:
     @contextlib.contextmanager
     def turn(self, ticket: Ticket) -> Iterator[None]:
         """Wait for the turn of ``ticket`` and hold the gate."""
+        asked_at = self._clock.now()
         self._enter(ticket)
         try:
+            self._count_turn(asked_at)
             yield
         finally:
             try:
@@ -109,13 +115,33 @@ class ChangeGate:
         with self._lock:
             return len(self._waiting)
 
+    def figures(self) -> QueueFigures:
+        """Return how long the queue is and was."""
+        with self._lock:
+            now = self._clock.now()
+            return QueueFigures(
+                self._level.value, self._level.mean(now),
+                self._level.longest(now), self._turns, self._waited_seconds)
+
+    def _count_turn(self, asked_at: float) -> None:
+        with self._lock:
+            self._turns += 1
+            self._waited_seconds += self._clock.now() - asked_at
+
+    def _count_level(self) -> None:
+        """Take note of who waits or is at work; the lock is held."""
+        self._level.set(self._clock.now(),
+                        self._busy + len(self._waiting))
+
     def _enter(self, ticket: Ticket) -> None:
         with self._lock:
             if not self._busy:
                 self._busy = True
+                self._count_level()
                 return
             ticket.turn.clear()
             heapq.heappush(self._waiting, ticket)
+            self._count_level()
         try:
             ticket.turn.wait()
         except BaseException:  # a killed green thread must not hold the gate
@@ -124,6 +150,7 @@ class ChangeGate:
                 if not given:
                     self._waiting.remove(ticket)
                     heapq.heapify(self._waiting)
+                    self._count_level()
             if given:
                 self._leave()
             raise
@@ -133,8 +160,10 @@ class ChangeGate:
             if not self._waiting:
                 self._busy = False
                 self._overtaken = 0
+                self._count_level()
                 return
             following = self._next()
+            self._count_level()
         following.turn.set()
 
     def _next(self) -> Ticket:

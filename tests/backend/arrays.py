@@ -26,6 +26,7 @@ from cinder_nec.backend.copying.replication import ReplicationMethod
 from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.load import Load
 from cinder_nec.backend.reservations import Reservations
 from cinder_nec.backend.volumes import Volumes
 from cinder_nec.ismcli.client import IsmClient
@@ -100,6 +101,11 @@ class Lab:
     access: IscsiAccess
     fc: FcAccess
     settler: Settler
+    gate: ChangeGate
+
+    @property
+    def load(self) -> Load:
+        return Load(self.client, self.gate, self.settler, self.inventory)
 
     # -- what was sent -------------------------------------------------
 
@@ -212,7 +218,7 @@ def make_lab(engine: Engine, *, options: AccessOptions | None = None,
     access = IscsiAccess(client, inventory, volumes, claims, options)
     fc = FcAccess(client, inventory, volumes, claims, options, fabric)
     return Lab(engine, clock, client, inventory, volumes, snapshots, access,
-               fc, settler)
+               fc, settler, gate)
 
 
 def host(number: int = 1, *, multipath: bool = False) -> Connector:

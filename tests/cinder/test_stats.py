@@ -34,7 +34,9 @@ def driver_on(lab, *, each=False, actual=False, limit=None, pools=(0, 10, 11),
               address='192.0.2.1', driver=DRIVERS[0]):
     made = object.__new__(driver)
     made._driver_name, made._stats = driver.__name__, {}
-    made.configuration = types.SimpleNamespace(safe_get=lambda name: None)
+    made.configuration = types.SimpleNamespace(
+        safe_get=lambda name: None, filter_function=None,
+        goodness_function=None)
     made._backend = assembly.Backend(
         config=types.SimpleNamespace(
             address=address, port=22, platform='LX', backup_platform='LX',
@@ -42,7 +44,7 @@ def driver_on(lab, *, each=False, actual=False, limit=None, pools=(0, 10, 11),
         array=assembly.Array(lab.client, lab.inventory, None, None),
         volumes=lab.volumes, copying=lab.snapshots, access=lab.access,
         stats=Stats(lab.inventory, pools, actual_capacity=actual,
-                    max_ld_count=limit),
+                    max_ld_count=limit, load=lab.load),
         io_control=None, migration=None, manage=None,
         snapshot_access=None, settler=None)
     return made

@@ -41,6 +41,24 @@ def load(tmp_path):
     cfg.CONF.clear()
 
 
+def test_no_figures_are_written_unless_asked_for(load):
+    assert load(GOOD).metrics_file is None
+
+
+@pytest.mark.parametrize('directory, expected', [
+    ('/var/lib/metrics', '/var/lib/metrics/cinder-nec-node@nec1.prom'),
+    ('metrics', '/var/lib/cinder/metrics/cinder-nec-node@nec1.prom')])
+def test_each_back_end_has_a_file_of_figures(load, directory, expected):
+    shared = '[DEFAULT]\nstate_path = /var/lib/cinder\n'
+    found = load(f'{GOOD}nec_metrics_dir = {directory}\n', shared)
+    assert found.metrics_file == expected
+
+
+def test_a_host_cannot_lead_the_file_elsewhere():
+    assert config.metrics_path('/m', '../a b@g') == (
+        '/m/cinder-nec-.._a_b@g.prom')
+
+
 def test_the_manuals_smallest_example(load):
     found = load(GOOD)
     assert found.address == '192.0.2.1'

@@ -145,6 +145,16 @@ class Settler:
     def __len__(self) -> int:
         return len(self._copies)
 
+    def running(self) -> tuple[LdName, ...]:
+        """Return one LD of each copy that is known to run.
+
+        That is its target, or its source if somebody waits for the copy.
+        """
+        with self._lock:
+            return (*self._copies, *(
+                mv for mv, times in self._watched.items()
+                for _ in range(times)))
+
     @contextlib.contextmanager
     def place(self, mv: LdName) -> Iterator[None]:
         """Count one of an LD's pairs that somebody else looks after."""
