@@ -177,7 +177,7 @@ def test_the_operators_functions_win(lab, each):
 def test_an_array_that_is_away_is_passed_by_without_an_error(lab, caplog):
     driver = driver_on(lab)
 
-    def away():
+    def away(*_):
         raise ConnectFailed('no route')
     lab.inventory._fetch = away
     [state] = states(driver).values()
