@@ -213,16 +213,30 @@ def array_key(config: BackendConfig) -> tuple[SshSettings, bool | None]:
 
 
 def connect(config: BackendConfig, clock: retry.Clock, gate: ChangeGate,
-            link_retry: retry.RetryPolicy = LINK_RETRY) -> Array:
+            link_retry: retry.RetryPolicy = LINK_RETRY, *,
+            first_use: HostKeyPolicy = HostKeyPolicy.TRUST_ON_FIRST_USE
+            ) -> Array:
     """Return the array of a back end; nothing is sent to it yet.
 
     :param gate: what changes have to pass
     :param link_retry: how long to go on when the array cannot be reached
+    :param first_use: what to do with a key that is not known, where the
+        operator has asked for trust on first use
     """
+    settings = _ssh_settings(config)
+    if config.trust_on_first_use:
+        settings = dataclasses.replace(settings, host_key_policy=first_use)
     client = IsmClient(
-        SshTransport(_ssh_settings(config), clock=clock), gate, clock=clock,
+        SshTransport(settings, clock=clock), gate, clock=clock,
         legacy_view=config.legacy_view, link_retry=link_retry)
     return Array(client, Inventory(client.query_all, clock), Claims(), gate)
+
+
+def access_to(array: Array, config: BackendConfig,
+              protocol: Protocol) -> AccessProtocol:
+    """Return what maps LDs of an array to hosts."""
+    volumes = Volumes(array.client, array.inventory, retry.SystemClock())
+    return _access(config, array, volumes, protocol, None)
 
 
 def _ssh_settings(config: BackendConfig) -> SshSettings:

@@ -13,6 +13,7 @@ from cliff.command import Command
 from cliff.lister import Lister
 
 from cinder_nec import errors
+from cinder_nec.cli.reading import DEFAULT_TIMEOUT_SECONDS
 from cinder_nec.cli.site import Site, read_site
 from cinder_nec.cli.status import Exit, NotRun
 
@@ -70,6 +71,12 @@ class SiteCommand(NecCommand):
             '--backend', action='append', default=[], metavar='SECTION',
             help='a back end (default: all in enabled_backends whose '
                  'volume_driver is this driver); may be repeated')
+        group.add_argument(
+            '--timeout', type=_seconds, default=DEFAULT_TIMEOUT_SECONDS,
+            metavar='SECONDS',
+            help='how long a connection to an array may take to come '
+                 'about (default: %(default)g, and never more than '
+                 'ssh_conn_timeout)')
         return parser
 
     def site(self, parsed_args: argparse.Namespace) -> Site:
@@ -87,6 +94,31 @@ class SiteLister(SiteCommand, Lister):
     def take_action(self, parsed_args: argparse.Namespace
                     ) -> tuple[Sequence[str], Any]:
         raise NotImplementedError
+
+
+class PeopleLister(SiteLister):
+    """One that shows people something better than one wide table.
+
+    With ``-f`` other than table, or with ``-c``, it is a table.
+    """
+
+    def for_people(self, parsed_args: argparse.Namespace) -> None:
+        """Write what take_action() found on self.app.stdout."""
+        raise NotImplementedError
+
+    def produce_output(self, parsed_args: argparse.Namespace,
+                       column_names: Sequence[str], data: Any) -> int:
+        if parsed_args.formatter == 'table' and not parsed_args.columns:
+            self.for_people(parsed_args)
+            return 0
+        return int(super().produce_output(parsed_args, column_names, data))
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError('from 0 to 3600')
+    return value
 
 
 def whoami() -> str:

@@ -20,6 +20,11 @@ class Level(enum.IntEnum):
     WARNING = 1
     ERROR = 2
 
+    @property
+    def word(self) -> str:
+        """As the output has it: ``ok``, ``warning``, ``error``."""
+        return self.name.lower()
+
 
 class Chapter(enum.Enum):
     """Groups of checks, in the order in which they are made."""
@@ -50,6 +55,11 @@ class Check:
     meaning: str
     remedy: str
     worst: Level = Level.ERROR
+
+    @property
+    def position(self) -> int:
+        """Its place in the table."""
+        return _POSITIONS[self.id]
 
 
 CHECKS: tuple[Check, ...] = (
@@ -110,6 +120,12 @@ CHECKS: tuple[Check, ...] = (
           'Compare the fingerprint with that of the array, then store the '
           'key in the file of ssh_hosts_key_file; the finding has the '
           'command.'),
+    Check('ssh', Chapter.CONNECTION, 'SSH session',
+          'The port answers, but no SSH session comes about: it is no SSH '
+          'server, it is too old for this host, or all its sessions are '
+          'taken.',
+          'Check nec_ssh_pool_port_number, and who else is logged in; the '
+          'finding has the reason.'),
     Check('login', Chapter.CONNECTION, 'Login',
           'The array does not let the user in.',
           'Check nec_ismcli_user, and nec_ismcli_password or '
@@ -226,6 +242,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 BY_ID = {check.id: check for check in CHECKS}
+_POSITIONS = {check.id: number for number, check in enumerate(CHECKS)}
 
 
 def by_chapter() -> Iterator[tuple[Chapter, tuple[Check, ...]]]:

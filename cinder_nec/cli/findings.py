@@ -63,6 +63,10 @@ class Report:
         """Note what an error of the driver says, in its words."""
         self.error(check, error.message, error.hint)
 
+    def has(self, check: str) -> bool:
+        """Tell whether there is a finding of this check already."""
+        return any(f.check.id == check for f in self._findings)
+
     @property
     def findings(self) -> Sequence[Finding]:
         return tuple(self._findings)

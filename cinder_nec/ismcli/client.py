@@ -15,7 +15,13 @@ import random
 import time
 
 from cinder_nec import errors, retry
-from cinder_nec.ismcli import commands, config_xml, messages, status_text
+from cinder_nec.ismcli import (
+    commands,
+    config_xml,
+    messages,
+    status_text,
+    view_text,
+)
 from cinder_nec.ismcli.commands import Command, Effect
 from cinder_nec.ismcli.gate import ChangeGate, Priority, Ticket
 from cinder_nec.ismcli.meter import CommandMeter
@@ -155,6 +161,18 @@ class IsmClient:
         result = self._run(command)
         return config_xml.parse(result.stdout,
                                 breathe=lambda: time.sleep(0), known=known)
+
+    def view_access(self) -> view_text.AccessControl:
+        """Return whether access control is on, and how many use it."""
+        result = self._run(commands.view_access())
+        return view_text.parse_access(
+            result.stdout.decode('utf-8', 'replace'))
+
+    def has_full_access(self, name: LdSetName) -> bool | None:
+        """Tell whether any initiator may use an LD Set; None if unseen."""
+        result = self._run(commands.view_ld_set(name))
+        return view_text.parse_full_access(
+            result.stdout.decode('utf-8', 'replace'))
 
     # -- logical disks -------------------------------------------------
 

@@ -121,6 +121,16 @@ def legacy_view_all(optimized: bool) -> Command:
     return _dump(f'clioutmsg xml; iSMview {option}')
 
 
+def view_access() -> Command:
+    """Access control, paths and initiators, as text (manual C.5)."""
+    return _read('iSMview -a')
+
+
+def view_ld_set(name: LdSetName) -> Command:
+    """One LD Set in detail, as text (manual 2.1, C.6)."""
+    return _read(f'iSMview -ac {_ld_set(name)}')
+
+
 # -- logical disks ------------------------------------------------------
 
 def ldbind(pool: int, ldn: int, capacity_gib: int) -> Command:

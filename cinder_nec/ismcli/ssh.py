@@ -19,12 +19,18 @@ from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from cinder_nec import errors
 from cinder_nec.ismcli import ssh_connect, ssh_pool
-from cinder_nec.ismcli.ssh_connect import SshSettings
-from cinder_nec.ismcli.ssh_keys import HostKeyPolicy, check_key_file
+from cinder_nec.ismcli.ssh_connect import LoginRefused, SshSettings
+from cinder_nec.ismcli.ssh_keys import (
+    HostKeyPolicy,
+    HostKeyRefused,
+    HostKeyUnknown,
+    check_key_file,
+)
 from cinder_nec.ismcli.transport import CommandResult
 from cinder_nec.retry import Clock, Deadline, SystemClock
 
-__all__ = ['HostKeyPolicy', 'SshSettings', 'SshTransport', 'check_key_file']
+__all__ = ['HostKeyPolicy', 'HostKeyRefused', 'HostKeyUnknown',
+           'LoginRefused', 'SshSettings', 'SshTransport', 'check_key_file']
 
 LOG = logging.getLogger(__name__)
 

@@ -142,6 +142,17 @@ class HostKeyPolicy(enum.Enum):
     TRUST_ON_FIRST_USE = 'trust on first use'
     """Write its key to the file and go on; a changed key is refused."""
 
+    TRUST_ONCE = 'trust once'
+    """Go on and write nothing; a changed key is refused."""
+
+
+class HostKeyRefused(errors.ConnectFailed):
+    """The array shows a key that is not the known one."""
+
+
+class HostKeyUnknown(HostKeyRefused):
+    """No key of the array is known."""
+
 
 @dataclasses.dataclass(frozen=True)
 class HostKey:
@@ -198,7 +209,8 @@ class KnownHosts:
             return
         if self._policy is HostKeyPolicy.VERIFY:
             raise self._unknown(key)
-        self._add(key)
+        if self._policy is HostKeyPolicy.TRUST_ON_FIRST_USE:
+            self._add(key)
 
     def _is_known(self, key: HostKey, lines: list[str]) -> bool:
         """Tell whether the key is known.
@@ -282,7 +294,7 @@ class KnownHosts:
             how = (f'add it to the file of `{_HOSTS_OPTION}` with '
                    f'`ssh-keyscan {option}-t {short} {self._host} >> '
                    f'{self._path}`')
-        return errors.ConnectFailed(
+        return HostKeyUnknown(
             f'The host key of {self._where()} is not known: {key.type} '
             f'{key.fingerprint}. Nothing was sent to it.',
             'Compare this fingerprint with that of the disk array; if it is '
@@ -292,7 +304,7 @@ class KnownHosts:
     def _refused(self, key: HostKey, why: str) -> errors.ConnectFailed:
         name = (self._host if self._port == _DEFAULT_PORT
                 else f'[{self._host}]:{self._port}')
-        return errors.ConnectFailed(
+        return HostKeyRefused(
             f'The host key of {self._where()} {why}: it shows {key.type} '
             f'{key.fingerprint}. Nothing was sent to it.',
             'Somebody may be listening in. If the key of the disk array was '
@@ -301,7 +313,7 @@ class KnownHosts:
             f'`{_HOSTS_OPTION}`.', permanent=True)
 
     def _no_file(self, what: str, error: OSError) -> errors.ConnectFailed:
-        return errors.ConnectFailed(
+        return HostKeyRefused(
             f'The file `{self._path}` specified for `{_HOSTS_OPTION}` '
             f'cannot be {what}: {error.strerror or error}.',
             'Give the user of the service access to it, or specify another '

@@ -33,6 +33,8 @@ from cinder_nec.model import (
 LOG = logging.getLogger(__name__)
 
 _MAP_TRIES = 8
+# What no LD has as its number.
+_NO_LDN = -1
 # The greatest LUN that every way of addressing knows.
 _MAX_PLAIN_LUN = 255
 # os-brick's word (os_brick.constants) for LUNs below 256 as they are and
@@ -292,8 +294,33 @@ class AccessProtocol(abc.ABC):
             return self._options.controller_ld_set
         return self._options.ld_set
 
+    def planned(self, connector: Connector) -> tuple[LdSetName, bool]:
+        """Return the LD Set a host would get, and whether it is there.
+
+        Nothing is changed.
+
+        :raises errors.NotFound: it would get none
+        """
+        self.check(connector)
+        config = self._inventory.current()
+        found = self._find_ld_set(config, connector, _NO_LDN)
+        if found is None:
+            return self._name_for_new(config, connector), False
+        if (self._configured(connector) == found.name
+                and not self._admits(found, connector)):
+            raise errors.NotFound(
+                f'LD Set `{found.name}` lists no name of host '
+                f'{connector.host!r:.80}.', 'Register them on the array.')
+        return found.name, True
+
     def _new_ld_set(self, config: ArrayConfig,
                     connector: Connector) -> LdSet:
+        name = self._name_for_new(config, connector)
+        return config.ld_sets.get(name) or self._create_ld_set(name)
+
+    def _name_for_new(self, config: ArrayConfig,
+                      connector: Connector) -> LdSetName:
+        """Return a name that is free, or of an LD Set that is nobody's."""
         configured = self._configured(connector)
         if configured is not None:
             raise errors.NotFound(
@@ -311,10 +338,8 @@ class AccessProtocol(abc.ABC):
                 self._identifier(connector)):
             name = LdSetName(DEFAULT_PLATFORM, label)
             known = config.ld_sets.get(name)
-            if known is None:
-                return self._create_ld_set(name)
-            if self._fits(known) and self._is_vacant(known):
-                return known
+            if known is None or self._fits(known) and self._is_vacant(known):
+                return name
         raise errors.NotFound(
             f'No LD Set can be made for host {connector.host!r:.80}: the '
             'names it could have are taken.',
