@@ -37,6 +37,9 @@ GOLDEN: dict[str, list[tuple[Command, str]]] = {
         (commands.legacy_view_all(False), 'clioutmsg xml; iSMview -all'),
         (commands.legacy_view_all(True),
          'clioutmsg xml; iSMview --alloptimize')],
+    'view_access': [(commands.view_access(), 'iSMview -a')],
+    'view_ld_set': [(
+        commands.view_ld_set(SET), 'iSMview -ac LX:OpenStack0')],
     'ldbind': [(
         commands.ldbind(31, 10, 100),
         'iSMcfg ldbind -poolnumber 31 -ldn 10 -capacity 100 -immediate')],
@@ -170,7 +173,8 @@ BUILDERS: dict[str, Callable[..., Command]] = {
     name: builder for name, builder in inspect.getmembers(
         commands, inspect.isfunction)
     if not name.startswith('_')}
-READS = {'query_all', 'legacy_view_all', 'rc_query', 'sc_query',
+READS = {'query_all', 'legacy_view_all', 'view_access', 'view_ld_set',
+         'rc_query', 'sc_query',
          'sc_query_by_sv', 'sc_query_of_bv'}
 
 
