@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users do.  Each action checks what it can see of its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+import itertools
+import random
+from typing import Any
+
+from ismsim.control import ControlError
+from soak_suite.api import GONE, Api, Failed, Interrupted
+from soak_suite.cloud import BACKENDS, LIMITED, Cloud, is_replication
+from soak_suite.things import Snapshot, Things, Volume
+
+CONTENT_BYTES = 16
+# An MV has three pairs; one is left for copies of it.
+MAX_SNAPSHOTS = {True: 2, False: 4}
+MAX_SIZE = 4
+_SERIAL = itertools.count(1)
+
+#: An action found nothing to do: no volume fits.
+NOTHING = 'nothing to do'
+
+
+class WrongData(Exception):
+    """A volume does not hold what it must hold."""
+
+
+class Actions:
+    """The actions of one worker."""
+
+    def __init__(self, cloud: Cloud, api: Api, things: Things,
+                 rng: random.Random, number: int) -> None:
+        self._cloud = cloud
+        self._array = cloud.array
+        self.api = api
+        self._things = things
+        self._rng = rng
+        self._number = number
+        self._client = api.client
+
+    # -- volumes -------------------------------------------------------
+
+    def create(self) -> str:
+        """A new volume, with bytes of its own."""
+        backend = self._rng.choice(list(BACKENDS))
+        limited = self._rng.random() < 0.25
+        volume = self._new_volume(backend, self._rng.randint(1, 2), None,
+                                  limited=limited)
+        self._write(volume)
+        return volume.id
+
+    def write(self) -> str:
+        """Other bytes on a volume."""
+        with self._lend(_whole, alone=True) as volume:
+            if volume is None:
+                return NOTHING
+            self._write(volume)
+            return volume.id
+
+    def clone(self) -> str:
+        """A volume of a volume."""
+        with self._lend(_whole, alone=False) as source:
+            if source is None:
+                return NOTHING
+            size = source.size + self._rng.choice((0, 0, 0, 1))
+            clone = self._new_volume(
+                source.backend, size, source.content,
+                limited=source.limited, source_volid=source.id)
+            self._check(clone)
+            return clone.id
+
+    def extend(self) -> str:
+        """A larger volume."""
+        with self._lend(_extendable, alone=True) as volume:
+            if volume is None:
+                return NOTHING
+            size = volume.size + 1
+            try:
+                self._ask(lambda: self._client.volumes.extend(volume.id,
+                                                              size))
+                self.api.wait_volume(volume.id, 'available')
+                now = self.api.volume(volume.id)
+                if now is None or now.size != size:
+                    raise Failed(f'volume {volume.id} was not extended')
+            except (Failed, Interrupted) as error:
+                volume.spoiled = str(error)
+                for snapshot in volume.snapshots:
+                    snapshot.stretched = True
+                raise
+            volume.size = size
+            self._check(volume)
+            return volume.id
+
+    def delete(self) -> str:
+        """One volume less."""
+        with self._lend(lambda v: not (v.spoiled or v.points
+                                       or v.attachment), alone=True
+                        ) as volume:
+            if volume is None:
+                return NOTHING
+            with _spoiling(volume):
+                self._ask(lambda: self._client.volumes.delete(volume.id))
+                self.api.wait_volume(volume.id, GONE)
+            volume.gone = True
+            return volume.id
+
+    # -- snapshots -----------------------------------------------------
+
+    def snapshot(self) -> str:
+        """A snapshot of a volume, attached or not."""
+        with self._lend(lambda v: _whole(v) and v.points < MAX_SNAPSHOTS[
+                is_replication(v.backend)], alone=False, for_snapshot=True
+                ) as volume:
+            if volume is None:
+                return NOTHING
+            name = self._name()
+            try:
+                ident = self.api.change(
+                    lambda: self._client.volume_snapshots.create(
+                        volume.id, force=True, name=name)).id
+            except Interrupted:
+                ident = self.api.named_snapshot(name)
+                if ident is None:
+                    raise
+            with _spoiling(volume):
+                self.api.wait_snapshot(ident, 'available')
+            volume.snapshots.append(Snapshot(ident, volume.size,
+                                             volume.content))
+            return str(ident)
+
+    def from_snapshot(self) -> str:
+        """A volume of a snapshot, at least as large as its volume is."""
+        with self._lend(lambda v: _whole(v) and bool(v.snapshots),
+                        alone=False) as source:
+            if source is None:
+                return NOTHING
+            snapshot = self._rng.choice(source.snapshots)
+            if snapshot.stretched:
+                return NOTHING
+            size = source.size + self._rng.choice((0, 0, 1))
+            volume = self._new_volume(
+                source.backend, size, snapshot.content,
+                limited=source.limited, snapshot_id=snapshot.id)
+            self._check(volume)
+            return volume.id
+
+    def revert(self) -> str:
+        """What a volume held at its last snapshot."""
+        with self._lend(lambda v: bool(
+                _at_rest(v) and v.snapshots
+                and v.snapshots[-1].size == v.size), alone=True) as volume:
+            if volume is None:
+                return NOTHING
+            snapshot = volume.snapshots[-1]
+            with _spoiling(volume):
+                self._ask(lambda: self._client.volumes.revert_to_snapshot(
+                    volume.id, snapshot.id))
+                self.api.wait_volume(volume.id, 'available')
+            volume.content = snapshot.content
+            self._check(volume)
+            return volume.id
+
+    def delete_snapshot(self) -> str:
+        """One snapshot less."""
+        with self._lend(lambda v: _whole(v) and bool(v.snapshots),
+                        alone=True) as volume:
+            if volume is None:
+                return NOTHING
+            snapshot = self._rng.choice(volume.snapshots)
+            with _spoiling(volume):
+                self._ask(lambda: self._client.volume_snapshots.delete(
+                    snapshot.id))
+                self.api.wait_snapshot(snapshot.id, GONE)
+            volume.snapshots.remove(snapshot)
+            self._check(volume)
+            return snapshot.id
+
+    # -- hosts ---------------------------------------------------------
+
+    def attach(self) -> str:
+        """A volume for one of a few hosts."""
+        with self._lend(_at_rest, alone=True) as volume:
+            if volume is None:
+                return NOTHING
+            connector = _connector(self._rng.randint(1, 4))
+            try:
+                found = self.api.change(
+                    lambda: self._client.attachments.create(
+                        volume.id, connector, None, 'rw'))
+                volume.attachment = found['id']
+                self._ask(lambda: self._client.attachments.complete(
+                    volume.attachment))
+                self.api.wait_volume(volume.id, 'in-use')
+            except (Failed, Interrupted):
+                # As Nova does when an attach fails.
+                with _spoiling(volume):
+                    self._detach_all(volume)
+                raise
+            return volume.id
+
+    def detach(self) -> str:
+        """A volume taken away from its host."""
+        with self._lend(lambda v: not v.spoiled
+                        and v.attachment is not None, alone=True
+                        ) as volume:
+            if volume is None:
+                return NOTHING
+            with _spoiling(volume):
+                self._ask(lambda: self._client.attachments.delete(
+                    volume.attachment))
+                self.api.wait_volume(volume.id, 'available')
+            volume.attachment = None
+            return volume.id
+
+    def _detach_all(self, volume: Volume) -> None:
+        for attachment in self.api.attachments(volume.id):
+            self._ask(lambda i=attachment.id:  # type: ignore[misc]
+                      self._client.attachments.delete(i))
+        volume.attachment = None
+
+    # -- types ---------------------------------------------------------
+
+    def retype(self) -> str:
+        """Other limits for a volume."""
+        with self._lend(_at_rest, alone=True) as volume:
+            if volume is None:
+                return NOTHING
+            wanted = volume.backend + ('' if volume.limited else LIMITED)
+            self._retype(volume, wanted, 'never')
+            volume.limited = not volume.limited
+            return volume.id
+
+    def move(self) -> str:
+        """A volume of another back end."""
+        with self._lend(lambda v: _at_rest(v) and not v.points, alone=True
+                        ) as volume:
+            if volume is None or self._is_paired(volume):
+                return NOTHING
+            backend = self._rng.choice([b for b in BACKENDS
+                                        if b != volume.backend])
+            self._retype(volume, backend, 'on-demand')
+            volume.backend, volume.limited = backend, False
+            self._check(volume)
+            return volume.id
+
+    def _retype(self, volume: Volume, wanted: str, policy: str) -> None:
+        with _spoiling(volume):
+            self._ask(lambda: self._client.volumes.retype(
+                volume.id, wanted, policy))
+            self.api.wait_volume(volume.id, 'available')
+            now = self.api.volume(volume.id)
+            if now is None or now.volume_type != wanted:
+                raise Failed(f'volume {volume.id} was not retyped')
+
+    def _is_paired(self, volume: Volume) -> bool:
+        """Tell what the array refuses to move: copies that settle."""
+        return bool(self._array.points_in_time(volume.id)) or any(
+            pair['rv'] == ld['name'] for ld in [self._ld(volume)]
+            if ld is not None
+            for pair in self._array.control.state()['pairs'])
+
+    def _ld(self, volume: Volume) -> dict[str, Any] | None:
+        found = self._array.find_ld(volume.id)
+        return None if found is None else self._array.control.ld(found.ldn)
+
+    # -- help ----------------------------------------------------------
+
+    def _lend(self, wanted: Callable[[Volume], bool], *, alone: bool,
+              for_snapshot: bool = False
+              ) -> AbstractContextManager[Volume | None]:
+        return self._things.lend(wanted, self._rng, alone=alone,
+                                 for_snapshot=for_snapshot)
+
+    def _ask(self, request: Callable[[], object]) -> None:
+        """Ask for a change; what comes of it is seen afterwards."""
+        try:
+            self.api.change(request)
+        except Interrupted:
+            self._cloud.up.wait()
+
+    def _name(self) -> str:
+        return f'soak-{self._number}-{next(_SERIAL)}'
+
+    def _new_volume(self, backend: str, size: int, content: bytes | None,
+                    *, limited: bool, **arguments: Any) -> Volume:
+        name = self._name()
+        kind = backend + (LIMITED if limited else '')
+        try:
+            ident = self.api.change(lambda: self._client.volumes.create(
+                size, name=name, volume_type=kind, **arguments)).id
+        except Interrupted:
+            ident = self.api.named_volume(name)
+            if ident is None:
+                raise
+        volume = Volume(ident, backend, size, content, limited)
+        try:
+            with _spoiling(volume):
+                self.api.wait_volume(ident, 'available')
+        finally:
+            self._things.add(volume)
+        return volume
+
+    def _write(self, volume: Volume) -> None:
+        content = self._rng.randbytes(CONTENT_BYTES)
+        try:
+            self._array.write(volume.id, 0, content)
+        except ControlError:
+            return  # a copy to it is under way
+        volume.content = content
+
+    def _check(self, volume: Volume) -> None:
+        """:raises WrongData: it does not hold what it must"""
+        if volume.content is None:
+            return
+        found = self._array.read(volume.id, 0, CONTENT_BYTES)
+        if found != volume.content:
+            raise WrongData(
+                f'volume {volume.id} holds {found.hex()} instead of '
+                f'{volume.content.hex()}')
+
+
+class _spoiling:
+    """What fails in the block leaves a volume good for nothing."""
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None,
+                 _trace: object) -> None:
+        if isinstance(error, (Failed, Interrupted)):
+            self._volume.spoiled = str(error)
+
+
+def _whole(volume: Volume) -> bool:
+    return not volume.spoiled
+
+
+def _at_rest(volume: Volume) -> bool:
+    return not volume.spoiled and volume.attachment is None
+
+
+def _extendable(volume: Volume) -> bool:
+    """The array does not expand what has generations (manual 7.3.3)."""
+    return (_at_rest(volume) and volume.size < MAX_SIZE
+            and (is_replication(volume.backend) or not volume.points))
+
+
+def _connector(number: int) -> dict[str, Any]:
+    """What os-brick would say of a host."""
+    return {'host': f'host{number}', 'ip': f'192.0.2.{number}',
+            'initiator': f'iqn.1994-05.com.redhat:host{number}',
+            'wwpns': [f'10000090faa0{number:02x}{port:02x}'
+                      for port in (0, 1)],
+            'wwnns': [f'20000090faa0{number:02x}00'],
+            'multipath': number % 2 == 0, 'os_type': 'linux',
+            'platform': 'x86_64', 'do_local_attach': False}
