@@ -121,8 +121,10 @@ def _attachment(cinder_id: str, volume_id: str, status: str,
               if wwpn}
     # Lists in it may have become text on their way through the database.
     told = str(dict(connection_info or {}))
-    if not connector:
+    targets = set(_TARGET.findall(told))
+    if not connector and not targets:
+        # A target's name may have the array's WWN in it.
         names |= set(_WWPN.findall(told.lower()))
     return CinderAttachment(
         cinder_id, volume_id, attachment_phase_of(status),
-        frozenset(names - {''}), frozenset(_TARGET.findall(told)))
+        frozenset(names - {''}), frozenset(targets))

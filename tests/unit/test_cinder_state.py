@@ -98,10 +98,8 @@ def test_objects_of_a_service():
             targets=frozenset({'iqn.2001-03.target0000'})),))
 
 
-def test_without_a_connector_the_answer_of_the_attach_tells_the_host():
-    told = {'target_wwn': "['2100000991020012']",
-            'initiator_target_map': "{'10000090faa00100': ['2100000991"
-                                    "020012']}"}
+def read_attachment(told: dict[str, object]) -> CinderAttachment:
+    """Read one through a client, which does not show the connector."""
     record = SimpleNamespace(id='a', volume_id='v', status='attached',
                              connection_info=told)
     client = SimpleNamespace(
@@ -110,5 +108,19 @@ def test_without_a_connector_the_answer_of_the_attach_tells_the_host():
         attachments=SimpleNamespace(
             list=lambda detailed, search_opts: [record]))
     found, = cinder_view.from_client(client).attachments
+    return found
+
+
+def test_without_a_connector_the_answer_of_the_attach_tells_the_host():
+    found = read_attachment({
+        'target_wwn': ['2100000991020012'],
+        'initiator_target_map': {'10000090faa00100': ['2100000991020012']}})
     assert '10000090faa00100' in found.hosts
     assert found.targets == frozenset()
+
+
+def test_the_arrays_wwn_in_a_target_is_no_host():
+    target = 'iqn.2001-03.target0001:2000000991000316'
+    found = read_attachment({'target_iqns': [target]})
+    assert (found.hosts, found.targets) == (frozenset(),
+                                            frozenset({target}))

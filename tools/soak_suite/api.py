@@ -147,7 +147,7 @@ class Api:
     def _wait(self, status: Callable[[], str], wanted: tuple[str, ...],
               what: str, patience: float) -> str:
         until = time.monotonic() + patience
-        hurried = False
+        starts = self._cloud.starts
         while True:
             now = status()
             if now in wanted:
@@ -159,10 +159,9 @@ class Api:
                 raise Failed(f'{what} is {now} again')
             if now == GONE:
                 raise Failed(f'{what} is gone')
-            if not self._cloud.up.is_set() and not hurried:
+            if starts != self._cloud.starts:
                 # Nobody may go on with it after a restart.
-                self._cloud.up.wait()
-                hurried = True
+                starts = self._cloud.starts
                 until = time.monotonic() + AFTER_RESTART_SECONDS
             if time.monotonic() > until:
                 raise Hangs(f'{what} stays in {now}')

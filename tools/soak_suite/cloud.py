@@ -40,6 +40,8 @@ class Cloud(Protocol):
 
     #: Cleared while no request can be answered.
     up: threading.Event
+    #: How often a service was started again.
+    starts: int
 
     @property
     def array(self) -> Array:
@@ -130,6 +132,7 @@ class OneProcess(contextlib.ExitStack):
                      'backend_stats_polling_interval': 15},
             array=arguments)
         self.up = threading.Event()
+        self.starts = 0
 
     def __enter__(self) -> OneProcess:
         self.enter_context(self._stage)
@@ -163,6 +166,7 @@ class OneProcess(contextlib.ExitStack):
 
     def resume(self) -> None:
         self._stage.cinder.start()
+        self.starts += 1
         self.up.set()
 
     def log_of(self, cinder_id: str) -> list[str]:

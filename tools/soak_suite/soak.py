@@ -81,7 +81,9 @@ class Soak:
                 self._weather.end()
         self._say('faults are off; users finish what they do')
         for worker in self._workers:
-            worker.join()
+            while worker.is_alive():
+                worker.join(0.2)
+                self._show()
         verdict = self._judge.judge()
         self._clear_line()
         return report.close(self._screen, self._diary, verdict,
