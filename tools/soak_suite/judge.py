@@ -30,7 +30,9 @@ from soak_suite.cloud import BACKUP_POOL, POOLS, Cloud
 from soak_suite.mending import Mender
 from soak_suite.things import Things, Volume
 
+# Copies settle in it, and what a restart has interrupted is resumed.
 SETTLE_SECONDS = 120.0
+REST_SECONDS = 15.0
 _TRIES = 3
 _RESTING = ('available', 'in-use', 'reserved')
 
@@ -117,7 +119,7 @@ class Judge:
 
     def _come_to_rest(self) -> None:
         """What a restart has left in a passing status is reset."""
-        until = time.monotonic() + SETTLE_SECONDS / 4
+        until = time.monotonic() + REST_SECONDS
         while self._moving() and time.monotonic() < until:
             time.sleep(0.5)
         for kind, ident, status in self._moving():

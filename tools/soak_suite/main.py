@@ -55,9 +55,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         '--debug', action='store_true', help='Cinder logs at debug level')
     parser.add_argument(
         '--state', type=Path, metavar='DIR',
-        help='directory for configuration, logs and the array\'s bytes\n'
-        '(default: a new one, removed afterwards if all is well)')
-    return parser.parse_args(argv)
+        help='empty directory for configuration, logs and the array\'s '
+        'bytes\n(default: a new one, removed afterwards if all is well)')
+    options = parser.parse_args(argv)
+    if options.state and options.state.exists() and any(
+            options.state.iterdir()):
+        parser.error(f'{options.state} is not empty')
+    return options
 
 
 def _positive(text: str) -> float:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/soak: what it takes for an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import random
+import threading
+
+import pytest
+from soak_suite.actions import WrongData
+from soak_suite.api import Failed
+from soak_suite.main import parse
+from soak_suite.things import Things, Volume, Windows
+from soak_suite.worker import Diary, Result
+
+
+def test_a_state_directory_that_is_in_use_is_refused(tmp_path: Path):
+    (tmp_path / 'cinder.conf').touch()
+    with pytest.raises(SystemExit):
+        parse(['--state', str(tmp_path)])
+
+
+@pytest.mark.parametrize('arguments', (['--minutes', '0'],
+                                       ['--workers', 'x']))
+def test_what_makes_no_sense_is_refused(arguments):
+    with pytest.raises(SystemExit):
+        parse(arguments)
+
+
+# -- what explains an error ---------------------------------------------
+
+def fail(error: Exception):
+    def work() -> str:
+        raise error
+    return work
+
+
+def test_an_error_without_a_fault_is_unexplained():
+    windows = Windows()
+    with windows.open('busy'):
+        pass
+    diary = Diary(windows)
+    diary.note('create', fail(Failed('volume went to error')))
+    entry, = diary.unexplained()
+    assert entry.action == 'create'
+
+
+def test_an_error_in_the_time_of_a_fault_is_explained():
+    windows = Windows()
+    diary = Diary(windows)
+    with windows.open('busy'):
+        diary.note('create', fail(Failed('volume went to error')))
+    entry, = diary.entries
+    assert entry.result is Result.EXPLAINED
+    assert entry.faults == ('busy',)
+
+
+@pytest.mark.parametrize('error', (WrongData('other bytes'),
+                                   KeyError('a bug')))
+def test_no_fault_explains_wrong_bytes_or_a_bug(error):
+    windows = Windows()
+    diary = Diary(windows)
+    with windows.open('busy'):
+        diary.note('clone', fail(error))
+    assert len(diary.unexplained()) == 1
+
+
+# -- who works on what --------------------------------------------------
+
+def test_a_volume_is_lent_to_one_alone_or_to_several():
+    things, rng = Things(), random.Random(0)
+    volume = things.add(Volume('a', 'iscsi', 1))
+
+    def lend(alone: bool):
+        return things.lend(lambda _: True, rng, alone=alone)
+    with lend(alone=False) as first, lend(alone=False) as second:
+        assert first is second is volume
+        with lend(alone=True) as third:
+            assert third is None
+    with lend(alone=True) as first, lend(alone=False) as second:
+        assert first is volume
+        assert second is None
+
+
+def test_a_snapshot_that_is_being_taken_counts():
+    things, rng = Things(), random.Random(0)
+    things.add(Volume('a', 'iscsi', 1))
+
+    def lend():
+        return things.lend(lambda v: v.points < 2, rng, alone=False,
+                           for_snapshot=True)
+    with lend() as first, lend() as second, lend() as third:
+        assert first is second is not None
+        assert third is None
+    assert first.points == 0
+
+
+def test_windows_that_are_open_count():
+    windows = Windows()
+    opened = threading.Event()
+    with windows.open('a'):
+        opened.set()
+        assert windows.during(0, float('inf')) == ['a']
+    assert [w.what for w in windows.all()] == ['a']
