@@ -3,43 +3,35 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
-from ismsim.datapath.tgt import find_program
-
-# Program -> Debian package.
-TARGET = {'tgtd': 'tgt', 'tgtadm': 'tgt', 'iscsi-ls': 'libiscsi-bin',
-          'iscsi-inq': 'libiscsi-bin',
-          'iscsi-readcapacity16': 'libiscsi-bin', 'qemu-io': 'qemu-utils'}
-HOST = {**TARGET, 'qemu-img': 'qemu-utils',
-        'qemu-storage-daemon': 'qemu-system-common',
-        'fusermount3': 'fuse3'}
-
-
-def missing(programs: dict[str, str]) -> str:
-    """What is not there, for one line of a skip; empty if nothing."""
-    absent = sorted({f'{name} (package {package})'
-                     for name, package in programs.items()
-                     if find_program(name) is None})
-    if programs is HOST:
-        if os.geteuid() != 0:
-            absent.append('root')
-        absent += [device for device in ('/dev/fuse', '/dev/loop-control')
-                   if not Path(device).exists()]
-    return ', '.join(absent)
+from harness import data_stage, glance
+from harness.bootstrap import BootstrapError
 
 
 def target() -> None:
     """Skip where no iSCSI target can be had."""
-    _skip_without(missing(TARGET))
+    _skip_without(', '.join(data_stage.missing_programs(
+        data_stage.TARGET)))
 
 
 def host() -> None:
     """Skip where no simulated host can be had."""
-    _skip_without(missing(HOST))
+    _skip_without(data_stage.missing())
+
+
+def cloud() -> None:
+    """Skip where Cinder and Glance cannot have hosts."""
+    host()
+    try:
+        glance.ensure_venv()
+    except BootstrapError as exc:
+        _skip_without('Glance from PyPI: ' + ' '.join(str(exc).split()))
+
+
+def luks() -> None:
+    """Skip where no volume can be encrypted."""
+    _skip_without(data_stage.no_luks())
 
 
 def _skip_without(absent: str) -> None:

@@ -233,7 +233,9 @@ class CinderProcess:
         specs = dict(extra_specs)
         if backend:
             specs['volume_backend_name'] = backend
-        if specs:
+        # Cinder does not let the specs of a type in use be set.
+        if any(kind.extra_specs.get(key) != value
+               for key, value in specs.items()):
             kind.set_keys(specs)
         return kind
 

@@ -7,10 +7,7 @@ from typing import Any
 
 from simhost.process import SimHost
 
-from allinone import wait_for
-
 MIB = 1 << 20
-PATIENCE = 60.0
 
 
 class Attached:
@@ -53,8 +50,6 @@ class Attached:
             self._disconnect(force=True)
         # else: os-brick tries for a minute to flush a lost device with
         # several paths; such a host has to be stopped.
-        wait_for('detached', lambda: self.client.volumes.get(
-            self.volume).status in ('available', 'in-use'), PATIENCE)
 
     def connector(self) -> Any:
         """What os-brick says of the host."""
@@ -63,6 +58,11 @@ class Attached:
     def _disconnect(self, force: bool) -> None:
         self.host.brick('disconnect', info=self.info, force=force,
                         multipath=self.multipath, device=self._device)
+
+    def extend(self) -> int:
+        """Have the host see the size that the volume has now."""
+        return int(self.host.brick('extend', info=self.info,
+                                   multipath=self.multipath))
 
     def take_away(self) -> None:
         """Delete Cinder's attachment under the host's feet."""

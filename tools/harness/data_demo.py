@@ -12,7 +12,7 @@ from allinone.process import release
 from harness import cli, data_stage, traces
 from harness.bootstrap import BootstrapError
 from harness.data_stage import DataStage
-from harness.data_walk import DataWalk, encryption_note
+from harness.data_walk import DataWalk
 from harness.drivers import Driver
 from harness.steps import CheckFailed, Runner
 from harness.terminal import Screen
@@ -71,7 +71,12 @@ def walk(stage: DataStage, screen: Screen) -> bool:
         (str(number), step.title, f'{step.seconds:.2f}', str(step.checks),
          'held' if step.held else 'FAILED')
         for number, step in enumerate(runner.steps, 1)])
-    screen.line(encryption_note(), 'yellow')
+    if data_stage.no_luks():
+        screen.line('encrypted volumes were not tried: missing: '
+                    + data_stage.no_luks(), 'yellow')
+    elif data_stage.no_dm_crypt():
+        screen.line('an image into an encrypted volume was not tried: '
+                    + data_stage.no_dm_crypt(), 'yellow')
     held = all(step.held for step in runner.steps)
     if held:
         screen.line(f'all {len(runner.steps)} steps held: every checksum is '

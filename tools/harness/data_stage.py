@@ -25,6 +25,8 @@ from harness.stage import TEMPLATES
 from ismsim import loader
 from ismsim.datapath.tgt import find_program
 
+# Of all encrypted volumes: the key manager keeps one key only.
+PASSPHRASE = '5a' * 32
 DATA_PATH = ('--data-path', 'on', '--iscsi-port', '0')
 # HBAs of the host that Cinder runs on.
 WWPNS = ('10000090fa5c0001', '10000090fa5c0002')
@@ -32,29 +34,52 @@ WWPNS = ('10000090fa5c0001', '10000090fa5c0002')
 # numbers must differ from one array to the next.
 FC_PORTS = ('2100000991020012', '2200000991020012', '2900000991020012')
 _OWN = ('2000000991000316', '000991020012')
-_PROGRAMS = {'tgtd': 'tgt', 'iscsi-inq': 'libiscsi-bin',
-             'qemu-img': 'qemu-utils', 'fusermount3': 'fuse3',
-             'qemu-storage-daemon': 'qemu-system-common'}
+# Program -> Debian package: an iSCSI target, and a plain initiator.
+TARGET = {'tgtd': 'tgt', 'tgtadm': 'tgt', 'iscsi-ls': 'libiscsi-bin',
+          'iscsi-inq': 'libiscsi-bin',
+          'iscsi-readcapacity16': 'libiscsi-bin', 'qemu-io': 'qemu-utils'}
+# A simulated host, too.
+HOST = {**TARGET, 'qemu-img': 'qemu-utils', 'fusermount3': 'fuse3',
+        'qemu-storage-daemon': 'qemu-system-common'}
+_CAP_SYS_ADMIN = 21
+
+
+def missing_programs(programs: Mapping[str, str] = HOST) -> list[str]:
+    """Which are not there; qemu's iSCSI driver is one of them."""
+    absent = {f'{name} (package {package})'
+              for name, package in programs.items()
+              if find_program(name) is None}
+    if not any(list(Path('/usr').glob(place)) for place in (
+            'lib*/qemu/block-iscsi.so', 'lib/*/qemu/block-iscsi.so')):
+        absent.add('qemu\'s block-iscsi.so (package qemu-block-extra)')
+    return sorted(absent)
 
 
 def missing() -> str:
     """What this machine lacks for real bytes; empty if nothing."""
-    absent = [f'{name} (package {package})'
-              for name, package in _PROGRAMS.items()
-              if find_program(name) is None]
+    absent = missing_programs()
+    status = Path('/proc/self/status').read_text()
+    capabilities = int(status.partition('CapEff:')[2].split()[0], 16)
     if os.geteuid() != 0:
         absent.append('root')
+    elif not capabilities >> _CAP_SYS_ADMIN & 1:
+        absent.append('the right to mount (CAP_SYS_ADMIN)')
     absent += [device for device in ('/dev/fuse', '/dev/loop-control')
                if not Path(device).exists()]
     return ', '.join(absent)
 
 
-def no_encryption() -> str:
-    """Why encrypted volumes cannot be opened here; empty if they can."""
+def no_dm_crypt() -> str:
+    """Why Cinder cannot open an encrypted volume; empty if it can."""
     if 'device-mapper' not in Path('/proc/misc').read_text():
         return 'the kernel has no device mapper (dm-crypt)'
+    return no_luks()
+
+
+def no_luks() -> str:
+    """Why a volume cannot be made a LUKS volume; empty if it can."""
     if find_program('cryptsetup') is None:
-        return 'cryptsetup (package cryptsetup-bin) is not installed'
+        return 'cryptsetup (package cryptsetup-bin)'
     return ''
 
 
@@ -103,7 +128,7 @@ class DataStage:
                 backup=True, default={**self._options(), **self._default},
                 sections={'key_manager': {
                     'backend': 'cinder.keymgr.conf_key_mgr.ConfKeyManager',
-                    'fixed_key': '0' * 64}},
+                    'fixed_key': PASSPHRASE}},
                 template_dir=TEMPLATES,
                 **self._how)  # type: ignore[arg-type]
             starting.enter_context(self.cinder)
@@ -152,7 +177,9 @@ class DataStage:
                 'cinder.backup.drivers.posix.PosixBackupDriver',
             'backup_posix_path': str(self.state / 'backups'),
             'backup_file_size': 1 << 26,
-            'backup_sha_block_size_bytes': 1 << 15,
+            # The smaller, the more time goes into digests that only
+            # incremental backups need.
+            'backup_sha_block_size_bytes': 1 << 20,
             'backup_workers': 1,
             'backup_compression_algorithm': 'none',
         }

@@ -153,6 +153,10 @@ class Glance:
         """What Glance knows of an image, its checksum too."""
         return self._ask('GET', f'/v2/images/{ident}')
 
+    def delete_image(self, ident: str) -> None:
+        """Take an image out."""
+        self._send('DELETE', f'/v2/images/{ident}', None, 'application/json')
+
     def digest(self, ident: str) -> str:
         """The SHA-256 of what a download gives."""
         digest = hashlib.sha256()
@@ -181,9 +185,10 @@ class Glance:
         return content
 
 
-def file_digest(path: Path, length: int | None = None) -> str:
+def file_digest(path: Path, length: int | None = None,
+                kind: str = 'sha256') -> str:
     """The SHA-256 of a file, or of its beginning."""
-    digest = hashlib.sha256()
+    digest = hashlib.new(kind)
     for data in _pieces(path, length):
         digest.update(data)
     return digest.hexdigest()

@@ -14,6 +14,7 @@ import sys
 from typing import Any
 
 from os_brick import privileged
+from os_brick.encryptors import luks
 from os_brick.initiator import connector
 from oslo_concurrency import lockutils
 from oslo_config import cfg
@@ -49,9 +50,21 @@ def extend(info: dict[str, Any], multipath: bool) -> Any:
     return _of(info, multipath).extend_volume(info['data'])
 
 
+def format_luks(path: str, passphrase: str, cipher: str,
+                key_size: int) -> None:
+    """Make a new volume a LUKS volume, as Nova has it made.
+
+    Nova then leaves the encryption to qemu: no device mapper is needed.
+    """
+    encryptor = luks.LuksEncryptor(
+        None, {'driver_volume_type': '', 'data': {'device_path': path}},
+        None)
+    encryptor._format_volume(passphrase, cipher=cipher, key_size=key_size)
+
+
 OPERATIONS: dict[str, Callable[..., Any]] = {
     'get_connector': get_connector, 'connect': connect,
-    'disconnect': disconnect, 'extend': extend}
+    'disconnect': disconnect, 'extend': extend, 'format_luks': format_luks}
 
 
 def main(state: Path) -> None:

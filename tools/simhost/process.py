@@ -34,13 +34,10 @@ class SimHost:
         self.name = name
         self.initiator = f'iqn.1994-05.com.redhat:{name}'
         self.wwpns = list(wwpns)
-        # Sockets have short names.
-        self._short = Path(tempfile.mkdtemp(prefix='simhost-'))
-        self._settings = {
+        self._settings: dict[str, Any] = {
             'initiator': self.initiator, 'multipath': multipath,
-            'wwpns': self.wwpns, 'fabric': list(fabric),
-            'socket': str(self._short / 'agent'),
-            'scratch': str(self._short / 'disks')}
+            'wwpns': self.wwpns, 'fabric': list(fabric)}
+        self._short: Path | None = None
         self._agent: subprocess.Popen[bytes] | None = None
         self._brick: subprocess.Popen[str] | None = None
 
@@ -59,6 +56,10 @@ class SimHost:
     def start(self) -> None:
         """Start it, and wait until programs can run on it."""
         self.state.mkdir(parents=True)
+        # Sockets have short names.
+        self._short = Path(tempfile.mkdtemp(prefix='simhost-'))
+        self._settings.update(socket=str(self._short / 'agent'),
+                              scratch=str(self._short / 'disks'))
         (self.state / 'settings.json').write_text(
             json.dumps(self._settings))
         log = self.state / 'agent.log'
@@ -92,7 +93,8 @@ class SimHost:
                 agent.wait()
             assert agent.stdout is not None
             agent.stdout.close()
-        shutil.rmtree(self._short, ignore_errors=True)
+        if self._short is not None:
+            shutil.rmtree(self._short, ignore_errors=True)
 
     def kill(self) -> None:
         """End it as a power failure would."""
@@ -120,7 +122,7 @@ class SimHost:
     def describe(self) -> dict[str, Any]:
         """Its sessions, disks and multipath maps."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(self._settings['socket']))
+            connection.connect(self._settings['socket'])
             connection.sendall(b'["describe", [], ""]\n')
             answer = json.loads(connection.makefile().readline())
         result: dict[str, Any] = json.loads(answer[1])
