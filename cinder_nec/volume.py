@@ -175,9 +175,11 @@ class MStorageDriver(ManageMixin, MoveMixin, RecoveryMixin,
         with reporting('Deleted Snapshot', 'Delete Snapshot',
                        self._of_snapshot(snapshot),
                        busy=exception.SnapshotIsBusy):
+            names = (self._ld_name(snapshot.volume),
+                     self._snapshot_name(snapshot))
+            self.backend.snapshot_access.end(*names)
             self.backend.copying.delete_snapshot(
-                self._ld_name(snapshot.volume),
-                self._snapshot_name(snapshot), force=_is_forced(snapshot))
+                *names, force=_is_forced(snapshot))
 
     def create_volume_from_snapshot(self, volume, snapshot):
         """Copy a snapshot to a new volume, which may be larger."""

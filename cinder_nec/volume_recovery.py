@@ -7,9 +7,10 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from cinder_nec import errors
+from cinder_nec import errors, naming
 from cinder_nec.backend.access.connector import Connector
 from cinder_nec.backend.recovery import Owned, OwnedSnapshot
+from cinder_nec.model import LdName
 
 LOG = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ _NOT_MOVING = frozenset({None, '', 'none', 'success', 'error'})
 _BROKEN_OFF = frozenset({'error', 'error_deleting'})
 # Of an attachment whose host was not told yet.
 _RESERVED = 'reserved'
+# ``target:<volume>``, of the volume that Cinder migrates another one to.
+_TARGET = 'target'
 
 
 class RecoveryMixin:
@@ -68,7 +71,15 @@ class RecoveryMixin:
         status = volume.status
         return Owned(self._ld_name(volume),
                      unfinished=status in _OURS | _BROKEN_OFF,
-                     hosts=self._hosts_of(volume))
+                     hosts=self._hosts_of(volume),
+                     becomes=self._name_to_come(volume))
+
+    def _name_to_come(self, volume) -> LdName | None:
+        """Return whose place a volume takes in a migration by Cinder."""
+        word, _, other = (volume.migration_status or '').partition(':')
+        if word != _TARGET:
+            return None
+        return LdName(self.backend.config.platform, naming.ld_name(other))
 
     def _hosts_of(self, volume) -> tuple[Connector, ...] | None:
         """Return who has a volume attached, None if that is not certain.

@@ -54,11 +54,14 @@ class Owned:
     :param unfinished: an operation on it has died with the last run
     :param hosts: who has it attached; None if that is not known, and then
         nobody is to be cut off
+    :param becomes: the volume whose place it takes at the end of a
+        migration through a host
     """
 
     name: LdName
     unfinished: bool = False
     hosts: tuple[Connector, ...] | None = None
+    becomes: LdName | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +213,7 @@ class Recovery:
         owned = {volume.name: volume for volume in volumes}
         for volume in volumes:
             self._each(f'the migration of `{volume.name}`',
-                       functools.partial(self._resume, volume.name))
+                       functools.partial(self._resume, volume))
         self._each('mappings', functools.partial(
             self._end_maps, owned, {s.name: s for s in snapshots}))
         for snapshot in snapshots:
@@ -224,7 +227,15 @@ class Recovery:
             owned, [v.name for v in volumes if v.unfinished]))
         self._each('kept differences', self._copying.tidy)
 
-    def _resume(self, name: LdName) -> None:
+    def _resume(self, volume: Owned) -> None:
+        name = volume.name
+        config = self._inventory.current()
+        if volume.becomes is not None and config.find_ld(name) is None:
+            taken = config.find_ld(volume.becomes)
+            if taken is not None:
+                # Cinder was not told, so its migration has failed.
+                LOG.info('`%s` gets its name `%s` back.', taken.name, name)
+                self._volumes.rename(taken.name, name)
         self._tell(f'{left}. When it is certain that nobody uses it: iSMcfg '
                    f'ldunbind -ldname {left.partition(": ")[0]}'
                    for left in self._migration.resume(name))

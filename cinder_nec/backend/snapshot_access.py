@@ -67,6 +67,14 @@ class SnapshotAccess(abc.ABC):
         """
 
 
+    @abc.abstractmethod
+    def end(self, source: LdName, snapshot: LdName) -> None:
+        """Hide a snapshot that is about to be deleted.
+
+        Cinder deletes none that a backup uses: who sees it has died.
+        """
+
+
 class ReplicaAccess(SnapshotAccess):
     """Of the data replication method: the RV is what the host sees.
 
@@ -89,6 +97,9 @@ class ReplicaAccess(SnapshotAccess):
 
     def release(self, source: LdName, snapshot: LdName) -> None:
         """Nothing was made."""
+
+    def end(self, source: LdName, snapshot: LdName) -> None:
+        """Nothing was made; the delete takes it out of LD Sets."""
 
 
 class LinkAccess(SnapshotAccess):
@@ -175,6 +186,13 @@ class LinkAccess(SnapshotAccess):
     def _tidy(self, ld_set: LdSetName) -> None:
         with self._controls.steady(ld_set):
             self._controls.remove_idle(ld_set)
+
+    def end(self, source: LdName, snapshot: LdName) -> None:
+        """See :meth:`SnapshotAccess.end`; what is not known stays."""
+        if self._links.is_known(source, snapshot):
+            LOG.warning('`%s` is left of a backup that was broken off; it is '
+                        'removed.', link_name(source, snapshot))
+            self.detach(source, snapshot, None)
 
     def _remove(self, source: LdName, snapshot: LdName) -> None:
         """Remove an LV that no host sees, whoever mapped it."""

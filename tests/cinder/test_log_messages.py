@@ -25,6 +25,8 @@ from cinder import context, exception, objects  # isort: skip
 
 from cinder_nec import assembly, errors, naming  # isort: skip
 from cinder_nec.backend import qos  # isort: skip
+from cinder_nec.backend.snapshot_access import ReplicaAccess
+
 from cinder_nec.backend.access.connector import (  # isort: skip
     AccessOptions, describe)
 from cinder_nec.backend.io_control import IoControl  # isort: skip
@@ -133,7 +135,8 @@ def site_of(driver_class: Any, tmp_path: Any, log: Any,
         volumes=lab.volumes, copying=lab.snapshots,
         access=lab.access if is_iscsi else lab.fc, stats=None,
         io_control=IoControl(lab.client, lab.inventory),
-        migration=make_migration(lab), manage=None, snapshot_access=None,
+        migration=make_migration(lab), manage=None,
+        snapshot_access=ReplicaAccess(lab.access),
         settler=lab.settler)
     site = Site(lab, driver, None, log)
     log.set_level(logging.INFO)

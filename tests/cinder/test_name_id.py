@@ -16,6 +16,7 @@ from cinder_nec import assembly, naming
 from cinder_nec.backend.io_control import IoControl, IoLimits
 from cinder_nec.backend.migration import Migration
 from cinder_nec.backend.recovery import Recovery
+from cinder_nec.backend.snapshot_access import ReplicaAccess
 from cinder_nec.model import LdName, Protocol
 from tests.backend.arrays import POOL, fc_host, host, make_engine, make_lab
 from tests.cinder.drivers import DRIVERS
@@ -45,8 +46,8 @@ def driver(request, tmp_path, monkeypatch):
         array=assembly.Array(lab.client, lab.inventory, None, None),
         volumes=lab.volumes, copying=lab.snapshots,
         access=access, stats=None, io_control=io_control,
-        migration=migration, manage=None, snapshot_access=None,
-        settler=lab.settler,
+        migration=migration, manage=None,
+        snapshot_access=ReplicaAccess(access), settler=lab.settler,
         recovery=Recovery(lab.inventory, lab.volumes, lab.snapshots,
                           lab.settler, migration, access, lab.time))
     return made
