@@ -18,7 +18,7 @@ from cinder_nec.backend.access.connector import AccessOptions
 from cinder_nec.backend.access.control_volume import ControlVolumes
 from cinder_nec.backend.access.fc import FabricLookup, FcAccess
 from cinder_nec.backend.access.iscsi import IscsiAccess
-from cinder_nec.backend.claims import Claims
+from cinder_nec.backend.claims import Claims, Lock
 from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.links import Links
 from cinder_nec.backend.copying.origins import (
@@ -28,7 +28,7 @@ from cinder_nec.backend.copying.origins import (
 )
 from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.copying.replication import ReplicationMethod
-from cinder_nec.backend.copying.settler import Settler
+from cinder_nec.backend.copying.settler import Settler, copies_in
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.exposition import MetricsFile
 from cinder_nec.backend.inventory import Inventory
@@ -111,20 +111,27 @@ _arrays_lock = threading.Lock()
 
 
 def build(config: BackendConfig, protocol: Protocol,
-          method: Method, fabric: FabricLookup | None = None) -> Backend:
+          method: Method, fabric: FabricLookup | None = None,
+          cluster_lock: Lock | None = None) -> Backend:
     """Put a back end together; nothing is sent to the array yet.
 
     :param fabric: what looks fabrics up, where Cinder manages FC zones
+    :param cluster_lock: a lock that holds for all services of a cluster;
+        None outside of one
     :raises errors.ConfigError: the key file cannot be used
     """
     clock = retry.SystemClock()
-    array = _array(config, clock)
+    array = _array(config, clock, cluster_lock)
     journal = Journal(Path(config.journal_directory)
                       if config.journal_directory else None)
     volumes = Volumes(array.client, array.inventory, clock, journal)
     pairs = PairCopy(array.client, array.inventory, clock,
                      config.copy_within_seconds)
-    settler = Settler(array.inventory, pairs, clock)
+    settler = Settler(array.inventory, pairs, clock, of_peers=(
+        copies_in(
+        array.inventory, config.backup_pools
+        if method is Method.REPLICATION else ())
+        if cluster_lock else None))
     io_control = IoControl(array.client, array.inventory)
     access = _access(config, array, volumes, protocol, fabric)
     copying = _copy_method(config, array, volumes, pairs, settler, clock,
@@ -198,12 +205,15 @@ def _access(config: BackendConfig, array: Array, volumes: Volumes,
                     options, fabric)
 
 
-def _array(config: BackendConfig, clock: retry.Clock) -> Array:
+def _array(config: BackendConfig, clock: retry.Clock,
+           cluster_lock: Lock | None) -> Array:
     """Return the array of a back end, the same for all that share it."""
     key = array_key(config)
     with _arrays_lock:
         if key not in _arrays:
-            _arrays[key] = connect(config, clock, ChangeGate(clock=clock))
+            found = connect(config, clock, ChangeGate(clock=clock))
+            _arrays[key] = dataclasses.replace(
+                found, claims=Claims(cluster_lock))
         return _arrays[key]
 
 

@@ -26,6 +26,7 @@ from cinder_nec.backend.access.connector import (
 )
 from cinder_nec.model import LdName, Protocol
 from cinder_nec.translate import reporting, step, to_cinder
+from cinder_nec.volume_cluster import lock_of
 from cinder_nec.volume_manage import ManageMixin
 from cinder_nec.volume_move import MoveMixin
 from cinder_nec.volume_recovery import RecoveryMixin
@@ -52,6 +53,8 @@ class MStorageDriver(ManageMixin, MoveMixin, RecoveryMixin,
 
     VERSION = __version__
     CI_WIKI_NAME = 'NEC_Cinder_CI'
+    # Several services may have the same back end (cluster = ...).
+    SUPPORTS_ACTIVE_ACTIVE = True
     PROTOCOL: Protocol
     METHOD: assembly.Method
 
@@ -76,10 +79,17 @@ class MStorageDriver(ManageMixin, MoveMixin, RecoveryMixin,
             self._backend = assembly.build(
                 config.load(self.configuration, self._driver_name,
                             self.host or ''),
-                self.PROTOCOL, self.METHOD, self._fabric_lookup())
+                self.PROTOCOL, self.METHOD, self._fabric_lookup(),
+                self._cluster_lock())
         except errors.NecError as error:
             LOG.error('%s', error)
             raise to_cinder(error) from error
+
+    def _cluster_lock(self):
+        """Return what locks for all services of the cluster, if any."""
+        if not self.cluster_name:
+            return None
+        return lock_of(self.configuration.nec_ismcli_fip or '')
 
     def _fabric_lookup(self):
         """Return what Cinder knows of fabrics, if it manages zones."""

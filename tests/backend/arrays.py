@@ -19,11 +19,11 @@ from cinder_nec import errors
 from cinder_nec.backend.access.base import AccessOptions, Connector
 from cinder_nec.backend.access.fc import FabricLookup, FcAccess
 from cinder_nec.backend.access.iscsi import IscsiAccess
-from cinder_nec.backend.claims import Claims
+from cinder_nec.backend.claims import Claims, Lock
 from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.copying.replication import ReplicationMethod
-from cinder_nec.backend.copying.settler import Settler
+from cinder_nec.backend.copying.settler import Settler, copies_in
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.load import Load
@@ -190,23 +190,27 @@ def make_lab(engine: Engine, *, options: AccessOptions | None = None,
              ldn_start: int = 100, replication: bool = False,
              within_seconds: float = 24 * 3600.0,
              fabric: FabricLookup | None = None, waits: bool = True,
-             start: Callable[[Callable[[], None]], None] = lambda _: None
-             ) -> Lab:
+             start: Callable[[Callable[[], None]], None] = lambda _: None,
+             cluster_lock: Lock | None = None) -> Lab:
     """Return a service of its own on an array.
 
     :param waits: for copies (``nec_clone_wait_for_copy``)
     :param start: runs the settler's work; by default nobody does, and
         copies settle while somebody waits for them
+    :param cluster_lock: what the services of a cluster share
     """
     clock = engine.array.clock
     assert isinstance(clock, Time)
-    gate, claims = ChangeGate(clock=clock), Claims()
+    gate, claims = ChangeGate(clock=clock), Claims(cluster_lock)
     client = IsmClient(EngineTransport(engine), gate, clock=clock)
     inventory = Inventory(client.query_all, clock,
                           Reservations(clock, start=ldn_start))
     volumes = Volumes(client, inventory, clock)
     pairs = PairCopy(client, inventory, clock, within_seconds)
-    settler = Settler(inventory, pairs, clock, start)
+    settler = Settler(
+        inventory, pairs, clock, start, of_peers=copies_in(
+            inventory, backup_pools if replication else ())
+        if cluster_lock else None)
     snapshots: CopyMethod = SnapshotMethod(
         client, inventory, volumes, pairs, backup_pools, claims=claims,
         settler=settler, clock=clock, waits=waits)

@@ -235,8 +235,10 @@ class Actions:
 
     def move(self) -> str:
         """A volume of another back end."""
-        with self._lend(lambda v: _at_rest(v) and not v.points, alone=True
-                        ) as volume:
+        # With other QoS specs, Cinder copies by itself (manager,
+        # _can_use_driver_migration), and no host is here to do it.
+        with self._lend(lambda v: _at_rest(v) and not v.points
+                        and not v.limited, alone=True) as volume:
             if volume is None or self._is_paired(volume):
                 return NOTHING
             backend = self._rng.choice([b for b in BACKENDS

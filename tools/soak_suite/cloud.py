@@ -128,7 +128,8 @@ class OneProcess(contextlib.ExitStack):
             state, drivers.find('MStorageISCSIDriver'),
             latency=arguments.pop('latency'), debug=debug,
             native_threads=native_threads, backends=backend_sections(),
-            default={'periodic_interval': 10,
+            # As Cinder has it: a start may meet a fault.
+            default={'periodic_interval': 10, 'reinit_driver_count': 3,
                      'backend_stats_polling_interval': 15},
             array=arguments)
         self.up = threading.Event()

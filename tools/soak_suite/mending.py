@@ -15,6 +15,7 @@ from soak_suite.api import AFTER_RESTART_SECONDS, GONE, Api, Failed, Hangs
 from soak_suite.cloud import Cloud
 from soak_suite.things import Things, Volume
 
+_MIGRATING = ('starting', 'migrating', 'completing')
 _DELETABLE = ('available', 'error', 'error_extending', 'error_restoring')
 
 
@@ -78,9 +79,11 @@ class Mender:
 
     def _remove_volume(self, ident: str) -> None:
         status = self._settled_volume(ident)
-        if status == GONE:
+        volume = self._api.volume(ident)
+        if status == GONE or volume is None:
             return
-        if status not in _DELETABLE:
+        migration = getattr(volume, 'migration_status', None)
+        if status not in _DELETABLE or migration in _MIGRATING:
             self._api.change(lambda: self._client.volumes.reset_state(
                 ident, 'error', 'detached', 'none'))
         self._api.change(lambda: self._client.volumes.delete(ident))

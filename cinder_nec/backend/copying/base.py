@@ -108,6 +108,7 @@ class CopyMethod(abc.ABC):
         try:
             self._replicas.ensure_place(source, 'clone volume')
         except errors.PairLimit:
+            self._settler.meet_peers(source)
             if not self._settler.involving(source):
                 raise
         with Undo() as undo:

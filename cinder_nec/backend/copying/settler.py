@@ -60,16 +60,20 @@ class Settler:
     """Watches the copies of one array and takes apart what has settled.
 
     :param start: runs the work beside the caller; tests give their own
+    :param of_peers: in a cluster, tells an RV that is a copy from one that
+        is a snapshot; None where no other service copies these volumes
     """
 
     def __init__(self, inventory: Inventory, pairs: PairCopy,
                  clock: retry.Clock,
-                 start: Callable[[Callable[[], None]], None] = in_thread
+                 start: Callable[[Callable[[], None]], None] = in_thread,
+                 of_peers: Callable[[LdName], bool] | None = None
                  ) -> None:
         self._inventory = inventory
         self._pairs = pairs
         self._clock = clock
         self._start = start
+        self._of_peers = of_peers
         self._lock = threading.Lock()
         self._stepping = threading.Lock()
         self._wake = threading.Event()
@@ -132,6 +136,26 @@ class Settler:
             LOG.info('Going on with the copy of `%s` to `%s`.', mv, rv)
         self.hand_over(mv, rv)
 
+    def meet_peers(self, name: LdName) -> None:
+        """Take up the copies of an LD that another service handed out.
+
+        Both look after them then; who comes second finds them gone.  Costs
+        two reads in a cluster, nothing elsewhere.
+
+        :raises errors.NecError: the array cannot be asked
+        """
+        if self._of_peers is None:
+            return
+        own = self._pairs.pair_of_rv(name.label)
+        for pair in (*([own] if own else []),
+                     *self._pairs.pairs_of_mv(name.label)):
+            rv = LdName(name.platform, pair.rv)
+            if (not self.is_target(rv) and self._of_peers(rv)
+                    and pair.state in _GOES_ON | _SETTLES):
+                LOG.info('Another service copies `%s` to `%s`.', pair.mv,
+                         rv)
+                self.hand_over(LdName(name.platform, pair.mv), rv)
+
     def involving(self, name: LdName) -> tuple[Copy, ...]:
         """Return the copies that have an LD at either end."""
         with self._lock:
@@ -175,6 +199,7 @@ class Settler:
 
         :raises errors.InUse: one still runs after ``within_seconds``
         """
+        self.meet_peers(name)
         deadline = retry.Deadline.after(self._clock, within_seconds)
         self._wait(lambda: not self.involving(name), name, deadline)
         running = self.involving(name)
@@ -189,6 +214,7 @@ class Settler:
 
         :raises errors.InUse: it still is after ``within_seconds``
         """
+        self.meet_peers(name)
         if self.is_target(name):
             self.settle(name, within_seconds)
 
@@ -199,6 +225,8 @@ class Settler:
 
     def wait_for_less(self, mv: LdName, deadline: retry.Deadline) -> bool:
         """Wait until one copy of an LD has ended; False if none does."""
+        if not self._count(mv):
+            self.meet_peers(mv)
         before = self._count(mv)
         if before:
             self._wait(lambda: self._count(mv) < before, mv, deadline)
@@ -304,3 +332,21 @@ class Settler:
         if progress.move(pair.copy_diff_bytes):
             LOG.info('Copying `%s` to `%s`: %s.', copy.mv, copy.rv,
                      progress)
+
+
+def copies_in(inventory: Inventory,
+              snapshot_pools: Collection[int]) -> Callable[[LdName], bool]:
+    """Return what tells an RV that becomes a volume from others.
+
+    :param snapshot_pools: where RVs are snapshots
+    """
+    pools = frozenset(snapshot_pools)
+
+    def is_copy(name: LdName) -> bool:
+        if (naming.find_uuid(name.label) is None
+                or naming.split_suffix(name.label)[1]):
+            return False
+        ld = (inventory.current().find_ld(name)
+              or inventory.refresh().find_ld(name))
+        return ld is not None and ld.pool not in pools
+    return is_copy

@@ -27,6 +27,8 @@ from cinder_nec.model import LdName, RplAttribute, SnapState, SnapStatus
 LOG = logging.getLogger(__name__)
 
 DELETE_WITHIN_SECONDS = 24 * 3600.0
+# As many generations without data may stand before one.
+_GENERATION_TRIES = 16
 _LOST = {SnapState.NO_DATA, SnapState.FAULT}
 
 
@@ -113,10 +115,28 @@ class SnapshotMethod(CopyMethod):
                       'already.', snapshot)
             return
         self._delete_data(source, snapshot, status)
-        carry_out(lambda: self._client.generationdel(source),
-                  happened=lambda: not self._exists(snapshot))
-        self._check_gone(source, snapshot)
+        self._delete_generation(source, snapshot)
         self._forget(source, snapshot)
+
+    def _delete_generation(self, source: LdName, snapshot: LdName) -> None:
+        """Delete a generation that has no data any more.
+
+        The array chooses among those without data, and a snapshot that
+        could not be taken may have left another one.  It is as useless, so
+        it goes as well.
+        """
+        for _ in range(_GENERATION_TRIES):
+            carry_out(lambda: self._client.generationdel(source),
+                      happened=lambda: not self._exists(snapshot))
+            if self._is_gone(source, snapshot):
+                return
+            LOG.warning('The array removed another generation of `%s` '
+                        'without data than `%s`.', source, snapshot)
+        raise errors.UnexpectedState(
+            f'The array removes other generations of `{source}` than '
+            f'`{snapshot}`.', wanted='no generation of that name',
+            actual='still there',
+            hint='Compare the snapshots of this volume with the array.')
 
     def _find(self, source: LdName,
               snapshot: LdName) -> SnapStatus | None:
@@ -159,17 +179,12 @@ class SnapshotMethod(CopyMethod):
             wanted=SnapState.DELETING.value, actual=state.value,
             hint='Look at the state of the snapshot on the array.')
 
-    def _check_gone(self, source: LdName, snapshot: LdName) -> None:
-        """The array chooses which generation goes; see that it is ours."""
+    def _is_gone(self, source: LdName, snapshot: LdName) -> bool:
         try:
             self._client.sc_query(source.label, snapshot.label)
         except errors.CommandFailed:
-            return
-        raise errors.UnexpectedState(
-            f'The array removed another generation of `{source}` than '
-            f'`{snapshot}`.', wanted='no generation of that name',
-            actual='still there',
-            hint='Compare the snapshots of this volume with the array.')
+            return True
+        return False
 
     def _forget(self, source: LdName, snapshot: LdName) -> None:
         """Take the source for unused again.

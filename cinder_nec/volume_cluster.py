@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several services that are one: active-active, the part of Cinder.
+
+The services of a cluster take requests for the same volumes.  Cinder keeps
+them from working on one volume at the same time, but not from taking two
+snapshots of it, or from making an LD Set for the same host.  For that they
+share the locks of Cinder's coordination back end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import contextlib
+
+from cinder import coordination
+
+from cinder_nec import errors
+
+
+def lock_of(address: str) -> Callable[
+        [str], contextlib.AbstractContextManager[object]]:
+    """Return what locks a thing of an array in all services.
+
+    :param address: of the array, the same in all services of a cluster
+    """
+    def lock(name: str) -> contextlib.AbstractContextManager[object]:
+        return _held(f'nec-{address}-{name}')
+    return lock
+
+
+@contextlib.contextmanager
+def _held(name: str) -> Iterator[None]:
+    """Hold a lock for the time of the block.
+
+    :raises errors.StateError: the coordination back end cannot be used
+    """
+    try:
+        lock = coordination.COORDINATOR.get_lock(name)
+        lock.acquire()
+    except Exception as error:
+        raise errors.StateError(
+            'The lock that the services of this cluster share cannot be '
+            f'had: {error}',
+            'See to the back end that [coordination] backend_url of '
+            'cinder.conf names.') from error
+    try:
+        yield
+    finally:
+        lock.release()
