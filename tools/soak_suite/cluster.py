@@ -52,8 +52,8 @@ class TwoNodes(contextlib.ExitStack):
         self._debug = debug
         arguments = array_arguments(state)
         self._services = Services(state / 'services')
-        self.array = Array(state / 'array',
-                           latency=arguments.pop('latency'), **arguments)
+        self._array = Array(state / 'array',
+                            latency=arguments.pop('latency'), **arguments)
         self._port = free_port()
         self._programs: dict[str, Program] = {}
         self.killed = ''
@@ -79,6 +79,10 @@ class TwoNodes(contextlib.ExitStack):
         make_types(self.client())
         self.up.set()
         return self
+
+    @property
+    def array(self) -> Array:
+        return self._array
 
     # -- configuration -------------------------------------------------
 

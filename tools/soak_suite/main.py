@@ -16,6 +16,7 @@ from types import FrameType
 from allinone import CinderError
 from harness.terminal import Screen
 from soak_suite.cloud import OneProcess
+from soak_suite.cluster import TwoNodes
 from soak_suite.soak import Plan, Soak
 
 INTERRUPTED = 130
@@ -48,6 +49,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         '--no-faults', action='store_true', help='the array works well')
     parser.add_argument(
         '--no-restarts', action='store_true', help='Cinder keeps running')
+    parser.add_argument(
+        '--cluster', action='store_true',
+        help='API, scheduler and two cinder-volume of one cluster as '
+        'processes of their\nown, on RabbitMQ, MariaDB and etcd from '
+        'Debian\'s packages; one of the two\nis killed in turn')
     parser.add_argument(
         '--native-threads', action='store_true',
         help='run Cinder without eventlet (Cinder 29 and newer)')
@@ -85,8 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 restarts=not options.no_restarts)
     status = 1
     try:
-        with OneProcess(state, debug=options.debug,
-                        native_threads=options.native_threads) as cloud:
+        with _cloud(options, state) as cloud:
             status = int(not Soak(plan, cloud, state, screen).run())
     except KeyboardInterrupt:
         screen.line('\ninterrupted', 'yellow')
@@ -100,6 +105,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             screen.line(f'configuration and logs: {state}')
     return status
+
+
+def _cloud(options: argparse.Namespace,
+           state: Path) -> OneProcess | TwoNodes:
+    if options.cluster:
+        return TwoNodes(state, debug=options.debug)
+    return OneProcess(state, debug=options.debug,
+                      native_threads=options.native_threads)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

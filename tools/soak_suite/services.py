@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
+import functools
 import os
 from pathlib import Path
 import shutil
@@ -161,7 +162,7 @@ class Services(contextlib.ExitStack):
                 starting.callback(program.stop)
                 program.start()
             for program, port in programs:
-                program.wait_for(lambda p=port: answers(p))
+                program.wait_for(functools.partial(answers, port))
             self._make_database()
             self.enter_context(starting.pop_all())
         return self
