@@ -13,8 +13,14 @@ from collections.abc import Callable, Iterator
 import contextlib
 
 from cinder import coordination
+from oslo_config import cfg
+from oslo_log import log as logging
 
 from cinder_nec import errors
+
+LOG = logging.getLogger(__name__)
+
+_LOCAL = 'file:'
 
 
 def lock_of(address: str) -> Callable[
@@ -23,6 +29,13 @@ def lock_of(address: str) -> Callable[
 
     :param address: of the array, the same in all services of a cluster
     """
+    url = cfg.CONF.coordination.backend_url
+    if url.startswith(_LOCAL):
+        LOG.warning('[coordination] backend_url is %s: its locks hold on '
+                    'this node only. Services of a cluster on several nodes '
+                    'need one that all of them reach, such as '
+                    'etcd3+http://controller:2379.', url)
+
     def lock(name: str) -> contextlib.AbstractContextManager[object]:
         return _held(f'nec-{address}-{name}')
     return lock
@@ -46,4 +59,8 @@ def _held(name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        try:
+            lock.release()
+        except Exception as error:
+            # What it was held for is done; the lock ends by itself.
+            LOG.warning('Lock %s could not be given back: %s', name, error)
