@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 import os
 from pathlib import Path
+import re
 import shutil
 import subprocess
 import sys
@@ -21,10 +22,7 @@ from harness.venvs import ROOT
 SYSTEM_PATH = '/usr/sbin:/usr/bin:/sbin:/bin'
 # Program -> Debian package.
 RPM_NEEDS = {'rpmbuild': 'rpm', 'rpm2archive': 'rpm2cpio'}
-DEB_NEEDS = {'dpkg-buildpackage': 'dpkg-dev', 'dh': 'debhelper',
-             'dh_python3': 'dh-python', 'py3versions': 'python3-minimal'}
-_DEB_PLUGIN = Path('/usr/share/perl5/Debian/Debhelper/Sequence/python3.pm')
-_PYPROJECT = '/usr/share/dh-python/dhpython/build/plugin_pyproject.py'
+DEB_NEEDS = {'dpkg-buildpackage': 'dpkg-dev'}
 _SPEC = 'python-cinder-nec.spec'
 _COPY_IGNORES = shutil.ignore_patterns(
     '.venv*', '.git', '.state', '.cache', '.tox', '.*_cache', 'dist',
@@ -60,9 +58,15 @@ def missing(needs: Mapping[str, str]) -> list[str]:
 def missing_for_deb() -> list[str]:
     """Return the Debian packages that dpkg-buildpackage would miss."""
     wanted = missing(DEB_NEEDS)
-    if not Path(_PYPROJECT).exists():
-        wanted.append('pybuild-plugin-pyproject')
-    return wanted
+    if wanted:
+        return wanted
+    done = subprocess.run(
+        ['dpkg-checkbuilddeps', str(ROOT / 'packaging/debian/control')],
+        env={'PATH': SYSTEM_PATH, 'LC_ALL': 'C'}, capture_output=True,
+        text=True)
+    unmet = done.stderr.rpartition('dependencies:')[2]
+    return [word.partition(':')[0] for word in
+            re.sub(r'\([^)]*\)', '', unmet).split()]
 
 
 def export(target: Path, root: Path = ROOT) -> Path:
