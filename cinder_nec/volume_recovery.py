@@ -17,6 +17,8 @@ LOG = logging.getLogger(__name__)
 # What only this service did, in the run that has ended.
 _OURS = frozenset({'creating', 'downloading', 'uploading', 'deleting',
                    'extending', 'reverting'})
+# The host of the volume tells who does it.
+_MADE_BY_HOST = frozenset({'creating', 'downloading'})
 # Nothing runs, whoever did it.
 _AT_REST = frozenset({'available', 'in-use', 'reserved', 'error',
                       'error_deleting', 'error_extending'})
@@ -47,9 +49,10 @@ class RecoveryMixin:
         try:
             self.backend.recovery.run(
                 [self._owned(v) for v in volumes if self._is_free(v)],
+                # In a cluster, a peer may be showing one to a host.
                 [OwnedSnapshot(self._snapshot_name(s),
                                self._ld_name(s.volume))
-                 for s in snapshots if self._is_free(s.volume)])
+                 for s in snapshots if not self.cluster_name])
         except errors.NecError as error:
             LOG.warning('%s: what the last run has left is not looked at: '
                         '%s', self._driver_name, error)
@@ -58,13 +61,13 @@ class RecoveryMixin:
     def _is_free(self, volume) -> bool:
         """Tell whether no other service can be working on a volume.
 
-        The services of a cluster have their volumes in common; what one
-        of them works on bears its name.
+        The services of a cluster have their volumes in common; one that
+        one of them makes bears its name.
         """
         if not self.cluster_name:
             return True
         return (str(volume.host).partition('#')[0] == self.host
-                and volume.status in _OURS | _AT_REST
+                and volume.status in _MADE_BY_HOST | _AT_REST
                 and volume.migration_status in _NOT_MOVING)
 
     def _owned(self, volume) -> Owned:

@@ -203,6 +203,8 @@ def _dump(entry: Entry) -> bytes:
 def _load(data: bytes) -> Entry:
     """:raises ValueError: or KeyError or TypeError: it is no entry"""
     values = json.loads(data)
+    if not isinstance(values, dict):
+        raise TypeError('no entry')
     ld_set = values.get('ld_set')
     return Entry(
         Kind(values['kind']), int(values['ldn']), _names(values['name']),

@@ -187,13 +187,9 @@ class Volumes:
 
         An LD that cannot be named is unbound; a peer's may have the name.
         """
-        def named() -> bool:
-            found = self._inventory.refresh().find_ld(name)
-            return found is not None and found.ldn == ld.ldn
-
         try:
             carry_out(lambda: self._client.nickname_of_ldn(ld.ldn, name),
-                      happened=named)
+                      happened=lambda: self._is_named(ld.ldn, name))
         except errors.NecError as error:
             leftovers = self.unbind_nameless(ld)
             if leftovers:
@@ -206,6 +202,10 @@ class Volumes:
         self.journal.end_bind(ld.ldn)
         return self._inventory.current().get_ld(name)
 
+    def _is_named(self, ldn: int, name: LdName) -> bool:
+        found = self._inventory.refresh().find_ld(name)
+        return found is not None and found.ldn == ldn
+
     def unbind_nameless(self, ld: LogicalDisk) -> list[str]:
         """Unbind an LD that has no name yet; return what is left of it.
 
@@ -216,9 +216,14 @@ class Volumes:
                     f'nickname -ldn {ld.ldn} -newname {name} -immediate, '
                     f'then iSMcfg ldunbind -ldname {name}')
         try:
-            self._client.nickname_of_ldn(ld.ldn, name)
-            self._inventory.record(changes.named(ld.ldn, name))
-            self._client.ldunbind(name)
+            if ld.name != name:
+                carry_out(
+                    lambda: self._client.nickname_of_ldn(ld.ldn, name),
+                    happened=lambda: self._is_named(ld.ldn, name))
+                self._inventory.record(changes.named(ld.ldn, name))
+            carry_out(lambda: self._client.ldunbind(name),
+                      happened=lambda: self._inventory.refresh().find_ld(
+                          name) is None)
         except errors.NecError as error:
             LOG.error('Could not unbind LD %d: %s', ld.ldn, error)
             self.journal.leave(Entry(Kind.BIND, ld.ldn, name))

@@ -48,6 +48,10 @@ BUSY_PATIENCE_SECONDS = 15.0
 LINK_RETRY = retry.RetryPolicy(
     first_seconds=1.0, factor=2.0, longest_seconds=10.0,
     within_seconds=60.0)
+# At the start of a service, whose other back ends wait for it.
+START_RETRY = retry.RetryPolicy(
+    first_seconds=1.0, factor=2.0, longest_seconds=5.0,
+    within_seconds=15.0)
 
 
 class IsmClient:
@@ -62,13 +66,16 @@ class IsmClient:
     def __init__(self, transport: Transport, gate: ChangeGate, *,
                  clock: retry.Clock, legacy_view: bool | None = None,
                  busy_retry: retry.RetryPolicy = BUSY_RETRY,
-                 link_retry: retry.RetryPolicy = LINK_RETRY) -> None:
+                 link_retry: retry.RetryPolicy = LINK_RETRY,
+                 start_retry: retry.RetryPolicy = START_RETRY) -> None:
         self._transport = transport
         self._gate = gate
         self._clock = clock
         self._legacy_view = legacy_view
         self._busy_retry = busy_retry
         self._link_retry = link_retry
+        self._start_retry = min(start_retry, link_retry,
+                                key=lambda policy: policy.within_seconds)
         self._priority = Priority.PROVISION
         self.meter = CommandMeter(clock)
 
@@ -83,10 +90,11 @@ class IsmClient:
 
     # -- running -------------------------------------------------------
 
-    def _run(self, command: Command) -> CommandResult:
+    def _run(self, command: Command,
+             link_retry: retry.RetryPolicy | None = None) -> CommandResult:
         ticket = self._gate.ticket(self._priority)
         busy = self._busy_retry.delays(self._clock)
-        link = self._link_retry.delays(self._clock)
+        link = (link_retry or self._link_retry).delays(self._clock)
         while True:
             try:
                 if command.effect is Effect.READ:
@@ -151,6 +159,10 @@ class IsmClient:
     def query_all(self, known: ArrayConfig | None = None) -> ArrayConfig:
         """Read and parse the whole configuration.
 
+        An array that cannot be reached is waited for, but not for long
+        when nothing is known of it yet: that is the start of a service,
+        which Cinder repeats.
+
         :param known: an older one, whose unchanged parts are kept
         :raises errors.ParseError: if the answer is no configuration
         """
@@ -158,7 +170,8 @@ class IsmClient:
             command = commands.query_all()
         else:
             command = commands.legacy_view_all(self._legacy_view)
-        result = self._run(command)
+        result = self._run(command, self._start_retry if known is None
+                           else self._link_retry)
         return config_xml.parse(result.stdout,
                                 breathe=lambda: time.sleep(0), known=known)
 

@@ -26,6 +26,7 @@ from cinder_nec.backend.copying.replication import ReplicationMethod
 from cinder_nec.backend.copying.settler import Settler, copies_in
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.journal import Journal
 from cinder_nec.backend.load import Load
 from cinder_nec.backend.reservations import Reservations
 from cinder_nec.backend.volumes import Volumes
@@ -191,10 +192,12 @@ def make_lab(engine: Engine, *, options: AccessOptions | None = None,
              within_seconds: float = 24 * 3600.0,
              fabric: FabricLookup | None = None, waits: bool = True,
              start: Callable[[Callable[[], None]], None] = lambda _: None,
-             cluster_lock: Lock | None = None) -> Lab:
+             cluster_lock: Lock | None = None,
+             journal: Journal | None = None) -> Lab:
     """Return a service of its own on an array.
 
     :param waits: for copies (``nec_clone_wait_for_copy``)
+    :param journal: of the service; by default it has none
     :param start: runs the settler's work; by default nobody does, and
         copies settle while somebody waits for them
     :param cluster_lock: what the services of a cluster share
@@ -205,7 +208,7 @@ def make_lab(engine: Engine, *, options: AccessOptions | None = None,
     client = IsmClient(EngineTransport(engine), gate, clock=clock)
     inventory = Inventory(client.query_all, clock,
                           Reservations(clock, start=ldn_start))
-    volumes = Volumes(client, inventory, clock)
+    volumes = Volumes(client, inventory, clock, journal)
     pairs = PairCopy(client, inventory, clock, within_seconds)
     settler = Settler(
         inventory, pairs, clock, start, of_peers=copies_in(

@@ -1,0 +1,456 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a service does at its start, and above all what it leaves alone.
+
+A crash is played here by a second service that starts on what the first
+one has left; real kills are in tests/kill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import logging
+import os
+from pathlib import Path
+import time
+from typing import Any
+
+import pytest
+
+from cinder_nec import errors
+from cinder_nec.backend.access.control_volume import ControlVolumes
+from cinder_nec.backend.claims import Claims
+from cinder_nec.backend.copying.links import Links, link_name
+from cinder_nec.backend.copying.pairs import PairCopy
+from cinder_nec.backend.io_control import IoControl
+from cinder_nec.backend.journal import Journal, Kind
+from cinder_nec.backend.migration import Migration
+from cinder_nec.backend.recovery import Owned, OwnedSnapshot, Recovery
+from cinder_nec.backend.undo import Undo
+from cinder_nec.backend.volumes import (
+    ADOPT_AFTER_SECONDS,
+    migrating,
+    parked,
+)
+from cinder_nec.ismcli.commands import CopyRange, RvUse
+from cinder_nec.model import LdName, LdSetName
+from ismsim.engine import Engine
+from ismsim.faults import Action
+from tests.backend.arrays import (
+    BACKUP_POOL,
+    POOL,
+    Lab,
+    host,
+    make_engine,
+    make_lab,
+)
+from tests.backend.replication import label
+
+VOLUME, OTHER, SNAPSHOT = label(1), label(2), label(3)
+DATA = b'what the user wrote'
+GIB = 1 << 30
+FORMAT = 'LX:__ControlVolume_%xh'
+_LD_SET = LdSetName('LX', 'fc_host')
+
+
+class Service:
+    """A service on an array, with its journal."""
+
+    def __init__(self, engine: Engine, journal: Path, *,
+                 replication: bool = False) -> None:
+        self.later: list[Callable[[], None]] = []
+        self.lab = lab = make_lab(
+            engine, journal=Journal(journal), replication=replication,
+            waits=False)
+        pairs = PairCopy(lab.client, lab.inventory, lab.time, 3600.0)
+        self.pairs = pairs
+        self.migration = Migration(
+            lab.client, lab.inventory, lab.volumes, pairs,
+            IoControl(lab.client, lab.inventory), lab.time, 3600.0,
+            lab.settler)
+        self.links = Links(lab.client, lab.inventory)
+        self.controls = ControlVolumes(lab.client, lab.inventory,
+                                       lab.volumes, Claims(), lab.time,
+                                       FORMAT)
+        self.recovery = Recovery(
+            lab.inventory, lab.volumes, lab.snapshots, lab.settler,
+            self.migration, lab.access, lab.time, links=self.links,
+            controls=self.controls, pools=(POOL, BACKUP_POOL),
+            start=self.later.append)
+        lab.inventory.current()
+
+    def start(self) -> None:
+        self.recovery.start()
+
+    def wait(self) -> None:
+        """Do what the start has put off."""
+        while self.later:
+            self.later.pop()()
+
+
+class Site:
+    """An array on which services come and go."""
+
+    def __init__(self, directory: Path, **engine: Any) -> None:
+        self.engine = make_engine(directory / 'array', **engine)
+        self.journal = directory / 'journal'
+
+    def service(self, replication: bool = False) -> Service:
+        return Service(self.engine, self.journal, replication=replication)
+
+    def age(self) -> None:
+        for path in self.journal.iterdir():
+            past = time.time() - ADOPT_AFTER_SECONDS
+            os.utime(path, (past, past))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def die_in(lab: Lab, prefix: str, run: Callable[[], object]) -> None:
+    """Let an operation die at a command, and its process with it."""
+    lab.fault(Action.DROP_BEFORE, prefix=prefix, times=None)
+    client = lab.client
+    client._link_retry = client._busy_retry = _NO_RETRY
+    with pytest.raises(_Killed):
+        _killing(lab, run)
+    lab.engine.faults.clear()
+
+
+class _Killed(BaseException):
+    """No code catches it, as none runs in a process that is killed."""
+
+
+class _NoRetry:
+    def delays(self, *_unused: object) -> Any:
+        return iter(())
+
+
+_NO_RETRY: Any = _NoRetry()
+
+
+def _killing(lab: Lab, run: Callable[[], object]) -> None:
+    transport = lab.client._transport
+    real = transport.run
+
+    def run_or_die(command: str, timeout_seconds: float) -> Any:
+        try:
+            return real(command, timeout_seconds)
+        except errors.OutcomeUnknown:
+            raise _Killed from None
+
+    transport.run = run_or_die  # type: ignore[method-assign]
+    run()
+
+
+def numbers(engine: Engine) -> set[int]:
+    return set(engine.array.store.lds)
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records
+            if 'cannot decide' in r.getMessage()]
+
+
+# -- without a name ----------------------------------------------------
+
+def bind_and_die(site: Site) -> int:
+    """Leave an LD without a name; return its number."""
+    service, before = site.service(), numbers(site.engine)
+    die_in(service.lab, 'iSMcfg nickname',
+           lambda: service.lab.volumes.create(VOLUME, 2, [POOL]))
+    [ldn] = numbers(site.engine) - before
+    return ldn
+
+
+def test_a_nameless_ld_of_the_journal_is_unbound(site):
+    ldn = bind_and_die(site)
+    site.age()
+    service = site.service()
+    service.start()
+    assert ldn not in numbers(site.engine)
+    assert service.lab.volumes.journal.left(*Kind) == ()
+
+
+def test_a_young_one_is_unbound_after_a_while_beside_the_start(site):
+    ldn = bind_and_die(site)
+    service = site.service()
+    slept = service.lab.time.slept_seconds
+    service.start()
+    assert ldn in numbers(site.engine)
+    assert service.lab.time.slept_seconds == slept
+    service.wait()
+    assert service.lab.time.slept_seconds >= slept + ADOPT_AFTER_SECONDS
+    assert ldn not in numbers(site.engine)
+
+
+def test_a_peer_that_names_it_meanwhile_keeps_it(site):
+    """Two services tried one number, and the other one was faster."""
+    ldn = bind_and_die(site)
+    service = site.service()
+    service.start()
+    site.service().lab.client.nickname_of_ldn(ldn, OTHER)
+    service.wait()
+    assert site.engine.array.store.lds[ldn].name == OTHER.label
+    assert service.lab.volumes.journal.left(*Kind) == ()
+
+
+@pytest.mark.parametrize('size, pool', [(3, POOL), (2, BACKUP_POOL)])
+def test_another_size_or_pool_is_no_proof(site, size, pool):
+    ldn = bind_and_die(site)
+    client = site.service().lab.client
+    client.nickname_of_ldn(ldn, OTHER)
+    client.ldunbind(OTHER)
+    client.ldbind(pool, ldn, size)
+    site.age()
+    site.service().start()
+    assert ldn in numbers(site.engine)
+
+
+def test_it_was_named_to_be_unbound(site):
+    """The crash came in the midst of that."""
+    ldn = bind_and_die(site)
+    client = site.service().lab.client
+    client.nickname_of_ldn(ldn, LdName('LX', f'unbind_{ldn:04x}'))
+    site.age()
+    site.service().start()
+    assert ldn not in numbers(site.engine)
+
+
+def test_a_nameless_ld_of_nobody_is_told_of_once(site, caplog):
+    before = numbers(site.engine)
+    site.service().lab.client.ldbind(POOL, 900, 1)
+    service = site.service()
+    service.start()
+    service.wait()
+    service.start()
+    service.wait()
+    assert 900 in numbers(site.engine)
+    [text] = [t for t in told(caplog) if 'LD 900' in t]
+    # What it says can be pasted.
+    commands = [part.partition(', then ')[0]
+                for part in text.split('iSMcfg ')[1:]]
+    for command in commands:
+        command = 'iSMcfg ' + command.removesuffix(', then')
+        assert site.engine.execute(command.strip()).reply.status == 0, command
+    assert numbers(site.engine) == before
+
+
+def test_a_failure_does_not_keep_the_service_from_starting(site):
+    ldn = bind_and_die(site)
+    site.age()
+    service = site.service()
+    service.lab.fault(Action.REFUSE, prefix='iSMcfg ldunbind')
+    service.start()
+    assert ldn in numbers(site.engine)
+    # The next start goes on with it.
+    site.service().start()
+    assert ldn not in numbers(site.engine)
+
+
+# -- control volumes ---------------------------------------------------
+
+def bind_control_volume(service: Service) -> LdName:
+    lab = service.lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    ld_set = lab.fc._create_ld_set(_LD_SET)
+    with Undo() as undo:
+        service.controls.ensure(ld_set, POOL, undo)
+        undo.forget()
+    [found] = [name for name in lab.lds() if 'Control' in name]
+    return LdName('LX', found)
+
+
+def test_an_idle_control_volume_of_this_service_is_unbound(site):
+    name = bind_control_volume(site.service())
+    site.age()
+    site.service().start()
+    assert name.label not in site.service().lab.lds()
+
+
+def test_one_of_another_service_stays(site, tmp_path):
+    name = bind_control_volume(site.service())
+    Service(site.engine, tmp_path / 'other').start()
+    assert name.label in site.service().lab.lds()
+
+
+# -- migrations --------------------------------------------------------
+
+def copying_migration(site: Site) -> None:
+    """Leave ``_m`` whose copy takes an hour."""
+    lab = site.service().lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.write(VOLUME, DATA)
+    lab.volumes.create(migrating(VOLUME), 1, [2])
+    site.engine.array.timing.copy_rate = GIB / 3000
+    PairCopy(lab.client, lab.inventory, lab.time, 3600.0).start(
+        VOLUME, migrating(VOLUME), RvUse.COMPLETE)
+
+
+def test_the_start_does_not_wait_for_a_copy(site):
+    copying_migration(site)
+    service = site.service()
+    lab, slept = service.lab, service.lab.time.slept_seconds
+    service.recovery.run([Owned(VOLUME)], [])
+    assert lab.time.slept_seconds == slept
+    assert len(lab.settler) == 1
+    lab.time.sleep(3600)
+    lab.settler._step(lab.settler.involving(VOLUME))
+    assert migrating(VOLUME).label not in lab.lds()
+    assert lab.read(VOLUME, len(DATA)) == DATA
+
+
+def test_a_migration_that_comes_then_waits_for_it(site):
+    copying_migration(site)
+    service = site.service()
+    service.recovery.run([Owned(VOLUME)], [])
+    service.migration.clear(VOLUME)
+    assert migrating(VOLUME).label not in service.lab.lds()
+    assert not len(service.lab.settler)
+
+
+def test_a_copy_that_is_paired_with_a_stranger_stays(site, caplog):
+    lab = site.service().lab
+    for name, pool in ((VOLUME, POOL), (OTHER, POOL),
+                       (migrating(VOLUME), 2)):
+        lab.volumes.create(name, 1, [pool])
+    PairCopy(lab.client, lab.inventory, lab.time, 3600.0).start(
+        OTHER, migrating(VOLUME), RvUse.COMPLETE)
+    service = site.service()
+    service.recovery.run([Owned(VOLUME)], [])
+    assert migrating(VOLUME).label in lab.lds()
+    assert any('paired with another' in text for text in told(caplog))
+
+
+@pytest.mark.parametrize('left', [migrating(VOLUME), parked(VOLUME)])
+def test_what_a_host_sees_stays(site, left, caplog):
+    lab = site.service().lab
+    for name in (VOLUME, left):
+        lab.volumes.create(name, 1, [POOL])
+    lab.access.attach(left, host())
+    site.service().recovery.run([Owned(VOLUME)], [])
+    assert left.label in lab.lds()
+    assert any('LD Set' in text for text in told(caplog))
+
+
+def test_the_last_ld_that_may_be_the_volume_stays(site, caplog):
+    """The name is gone, and what is left is no plain LD."""
+    lab = site.service().lab
+    lab.volumes.create(parked(VOLUME), 1, [POOL])
+    lab.snapshots.create_snapshot(parked(VOLUME), SNAPSHOT)
+    site.service().recovery.run([Owned(VOLUME)], [])
+    assert parked(VOLUME).label in lab.lds()
+    assert any('may be the volume' in text for text in told(caplog))
+
+
+def test_volumes_of_others_are_not_looked_at(site):
+    lab = site.service().lab
+    for name in (VOLUME, parked(VOLUME), migrating(VOLUME)):
+        lab.volumes.create(name, 1, [POOL])
+    site.service().recovery.run([Owned(OTHER)], [])
+    assert {VOLUME.label, parked(VOLUME).label,
+            migrating(VOLUME).label} <= set(lab.lds())
+
+
+# -- copies ------------------------------------------------------------
+
+def following(site: Site) -> None:
+    """Leave a pair whose RV still follows its MV."""
+    service = site.service()
+    lab = service.lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.volumes.create(OTHER, 1, [POOL])
+    service.pairs.pair(VOLUME, OTHER)
+    lab.client.rc_replicate(VOLUME.label, OTHER.label, CopyRange.FULL)
+
+
+def test_a_copy_that_was_not_separated_is_taken_apart(site):
+    following(site)
+    service = site.service()
+    service.recovery.run([Owned(VOLUME), Owned(OTHER, unfinished=True)], [])
+    service.lab.settler.settle(OTHER, 60)
+    assert not site.engine.array.store.pairs
+
+
+def test_what_an_operator_copies_goes_on(site):
+    """Nothing of this driver's replicates to a volume at rest."""
+    following(site)
+    service = site.service()
+    service.recovery.run([Owned(VOLUME), Owned(OTHER)], [])
+    assert len(site.engine.array.store.pairs) == 1
+    assert not len(service.lab.settler)
+
+
+# -- mappings and link volumes -----------------------------------------
+
+@pytest.mark.parametrize('hosts, stays', [
+    ((), False), ((host(2),), False), ((host(1),), True),
+    ((host(2), host(1)), True), (None, True)])
+def test_mappings_that_no_attachment_knows(site, hosts, stays):
+    lab = site.service().lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.access.attach(VOLUME, host(1))
+    service = site.service()
+    service.recovery.run([Owned(VOLUME, hosts=hosts)], [])
+    assert bool(lab.inventory.refresh().mapped_to(
+        lab.lds()[VOLUME.label].ldn)) is stays
+
+
+def test_what_another_has_mapped_stays(site, tmp_path):
+    """An operator, or a service whose volume it was."""
+    lab = site.service().lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.access.attach(VOLUME, host(1))
+    other = Service(site.engine, tmp_path / 'other')
+    other.recovery.run([Owned(VOLUME, hosts=())], [])
+    assert lab.inventory.refresh().mapped_to(lab.lds()[VOLUME.label].ldn)
+
+
+def linked(site: Site, recorded: bool | None) -> Service:
+    """Leave a link volume; one that is mapped unless ``recorded`` is None.
+
+    Recorded means that the attach has answered.
+    """
+    service = site.service()
+    lab = service.lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.snapshots.create_snapshot(VOLUME, SNAPSHOT)
+    with Undo() as undo:
+        name = service.links.ensure(VOLUME, SNAPSHOT, undo)
+        undo.forget()
+    if recorded is not None:
+        lab.access.attach(name, host(), is_recorded=not recorded)
+    return service
+
+
+@pytest.mark.parametrize('recorded, stays', [
+    (None, False), (False, False), (True, True)])
+def test_link_volumes(site, recorded, stays):
+    """A backup reads on while the service restarts."""
+    linked(site, recorded)
+    service = site.service()
+    service.recovery.run([Owned(VOLUME)], [OwnedSnapshot(SNAPSHOT, VOLUME)])
+    lv = link_name(VOLUME, SNAPSHOT)
+    assert (lv.label in service.lab.lds()) is stays
+    assert SNAPSHOT.label in service.lab.lds()
+
+
+def test_a_link_volume_of_another_back_end_stays(site):
+    linked(site, None)
+    service = site.service()
+    service.recovery.run([Owned(VOLUME)], [])
+    assert link_name(VOLUME, SNAPSHOT).label in service.lab.lds()
+
+
+def test_one_that_fails_does_not_keep_the_others(site, caplog):
+    lab = site.service().lab
+    for name in (VOLUME, OTHER, parked(VOLUME), parked(OTHER)):
+        lab.volumes.create(name, 1, [POOL])
+    lab.fault(Action.REFUSE, times=2, prefix=(
+        f'iSMcfg ldunbind -ldname {parked(VOLUME)}'))
+    with caplog.at_level(logging.WARNING):
+        site.service().recovery.run([Owned(VOLUME), Owned(OTHER)], [])
+    assert parked(VOLUME).label in lab.lds()
+    assert parked(OTHER).label not in lab.lds()
+    assert 'the next start' in caplog.text

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the driver reads from Cinder's objects at its start."""
+
+from __future__ import annotations
+
+from typing import Any
+import uuid
+
+import pytest
+
+from cinder_nec.model import LdName
+from tests.cinder.assembled import Record
+from tests.cinder.drivers import DRIVERS
+
+HOST = {'initiator': 'iqn.1994-05.com.redhat:host1', 'host': 'host1',
+        'wwpns': ['10000090faa00100']}
+
+
+class Recovery:
+    """Keeps what it is called with."""
+
+    def __init__(self) -> None:
+        self.volumes: list[Any] = []
+        self.snapshots: list[Any] = []
+
+    def run(self, volumes: list[Any], snapshots: list[Any]) -> None:
+        self.volumes, self.snapshots = volumes, snapshots
+
+
+def start(volume: Any, cluster: str | None = None) -> Any:
+    """Start a service; return what it makes of a volume, if anything."""
+    driver: Any = object.__new__(DRIVERS[0])
+    driver._driver_name, driver.host = 'driver', 'node@gold'
+    driver.cluster_name = cluster
+    recovery = Recovery()
+    platform = Record(platform='LX', backup_platform='LX')
+    driver._backend = Record(config=platform, recovery=recovery)
+    snapshot = Record(id=str(uuid.uuid4()), volume=volume)
+    assert driver.update_provider_info([volume], [snapshot]) == (None, None)
+    assert len(recovery.snapshots) == (0 if cluster else 1)
+    return recovery.volumes[0] if recovery.volumes else None
+
+
+def a_volume(status: str = 'available', *attachments: Any,
+             **fields: Any) -> Any:
+    identifier = str(uuid.uuid4())
+    return Record(**{'id': identifier, 'name_id': identifier,
+                     'status': status, 'host': 'node@gold#Gold',
+                     'migration_status': None,
+                     'volume_attachment': list(attachments), **fields})
+
+
+def attachment(status: str = 'attached', connector: Any = HOST) -> Any:
+    return Record(id='a', attach_status=status, connector=connector)
+
+
+@pytest.mark.parametrize('status', [
+    'available', 'in-use', 'reserved', 'creating', 'deleting', 'uploading',
+    'error', 'extending'])
+def test_attachments_tell_who_uses_a_volume(status):
+    [found] = start(a_volume(status, attachment())).hosts
+    assert found.host == 'host1'
+    assert start(a_volume(status)).hosts == ()
+
+
+@pytest.mark.parametrize('volume', [
+    # Used without an attachment, by other services.
+    a_volume('backing-up'), a_volume('restoring-backup'),
+    a_volume('maintenance'), a_volume('retyping'), a_volume('attaching'),
+    a_volume('detaching'), a_volume('a status of the future'),
+    a_volume(migration_status='migrating'),
+    a_volume(migration_status='target:5'),
+    # Attached the old way.
+    a_volume('in-use', attachment(connector=None)),
+    a_volume('in-use', attachment(connector={'wwpns': ['nonsense']})),
+], ids=lambda v: f'{v.status}-{v.migration_status}')
+def test_where_it_is_not_certain_nobody_is_cut_off(volume):
+    if str(volume.migration_status).startswith('target:'):
+        volume.migration_status = f'target:{uuid.uuid4()}'
+    assert start(volume).hosts is None
+
+
+def test_an_attach_that_has_died_has_no_host():
+    """A host is told only after the array was."""
+    volume = a_volume('in-use', attachment(),
+                      attachment('reserved', None))
+    assert [c.host for c in start(volume).hosts] == ['host1']
+
+
+@pytest.mark.parametrize('status, is_unfinished', [
+    ('creating', True), ('downloading', True), ('reverting', True),
+    ('deleting', True), ('error', True), ('available', False),
+    ('in-use', False)])
+def test_unfinished(status, is_unfinished):
+    assert start(a_volume(status)).unfinished is is_unfinished
+
+
+def test_the_name_that_a_migrated_volume_is_to_take():
+    other = '7f3c1f6a-0b1e-4c3e-9a43-8c1e3b8f2d11'
+    found = start(a_volume(migration_status=f'target:{other}'))
+    assert found.becomes == LdName('LX', '3s5V6TCh2yHn7hpaFneTLN')
+    assert start(a_volume()).becomes is None
+
+
+@pytest.mark.parametrize('volume, is_looked_at', [
+    (a_volume('creating'), True),
+    (a_volume('available'), True),
+    # Of a peer, which may be working on it right now.
+    (a_volume('creating', host='other@gold#Gold'), False),
+    (a_volume('available', host='other@gold#Gold'), False),
+    # Which of the two is, cannot be told.
+    (a_volume('retyping'), False),
+    (a_volume('reverting'), False),
+    (a_volume('deleting'), False),
+    (a_volume(migration_status='migrating'), False),
+])
+def test_services_of_a_cluster_leave_each_others_work_alone(
+        volume, is_looked_at):
+    found = start(volume, 'cluster@gold')
+    assert (found is not None) is is_looked_at
+    # A peer may be attaching it.
+    assert found is None or found.hosts is None
