@@ -26,6 +26,7 @@ from cinder_nec.backend.access.connector import (
 )
 from cinder_nec.model import LdName, Protocol
 from cinder_nec.translate import reporting, step, to_cinder
+from cinder_nec.volume_audit import AuditMixin
 from cinder_nec.volume_cluster import lock_of
 from cinder_nec.volume_manage import ManageMixin
 from cinder_nec.volume_move import MoveMixin
@@ -43,7 +44,7 @@ _COMMON_OPTIONS = ('ssh_conn_timeout', 'ssh_max_pool_conn',
 _FORCE_DELETE = 'force-delete'
 
 
-class MStorageDriver(ManageMixin, MoveMixin, RecoveryMixin,
+class MStorageDriver(AuditMixin, ManageMixin, MoveMixin, RecoveryMixin,
                      SnapshotUseMixin, StatsMixin, driver.VolumeDriver):
     """What the four drivers share.
 
