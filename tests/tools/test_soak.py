@@ -8,6 +8,7 @@ import random
 import threading
 
 import pytest
+from soak_suite import services
 from soak_suite.actions import WrongData
 from soak_suite.api import Failed
 from soak_suite.main import parse
@@ -103,3 +104,16 @@ def test_windows_that_are_open_count():
         opened.set()
         assert windows.during(0, float('inf')) == ['a']
     assert [w.what for w in windows.all()] == ['a']
+
+
+# -- a cluster ------------------------------------------------------------
+
+def test_a_missing_package_is_named_with_its_command(monkeypatch):
+    monkeypatch.setattr(services.shutil, 'which', lambda name, path: (
+        None if name in ('etcd', 'mariadbd') else name))
+    with pytest.raises(services.ServiceError) as caught:
+        services.check()
+    assert str(caught.value).endswith(
+        'apt-get install --no-install-recommends etcd-server '
+        'mariadb-server')
+    assert '\n' not in str(caught.value)
