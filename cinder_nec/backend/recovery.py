@@ -39,6 +39,7 @@ from cinder_nec.model import (
     ArrayConfig,
     LdName,
     LogicalDisk,
+    Purpose,
     RplAttribute,
 )
 
@@ -287,6 +288,8 @@ class Recovery:
     def _nameless(self, config: ArrayConfig) -> list[LogicalDisk]:
         return [ld for ld in config.logical_disks.values()
                 if _is_nameless(ld) and ld.attributes == {RplAttribute.IV}
+                # The array's own, as an SDV is, have no OS type either.
+                and ld.purpose is Purpose.ORDINARY
                 and (not self._pools or ld.pool in self._pools)
                 and not config.mapped_to(ld.ldn)]
 

@@ -110,8 +110,7 @@ class Volumes:
             return _same_size(known, size_gib)
         room_gib = max(size_gib, room_gib)
         for _ in range(_BIND_TRIES):
-            pool = placement.choose_pool(self._inventory.current(), pools,
-                                         room_gib)
+            pool = self._choose_pool(pools, room_gib)
             ld = self._try_bind(pool, size_gib, name)
             if ld is not None:
                 return _same_size(self.name_new(ld, name), size_gib)
@@ -119,6 +118,18 @@ class Volumes:
             f'No LD number could be had in {_BIND_TRIES} tries.',
             'Another program binds logical disks at the same time; try '
             'again.')
+
+    def _choose_pool(self, pools: Collection[int], size_gib: int) -> Pool:
+        """Choose a pool; the array is read before none has room.
+
+        A peer may have deleted volumes, or a pool may have been extended.
+        """
+        try:
+            return placement.choose_pool(self._inventory.current(), pools,
+                                         size_gib)
+        except errors.NoCapacity:
+            return placement.choose_pool(self._inventory.refresh(), pools,
+                                         size_gib)
 
     def _try_bind(self, pool: Pool, size_gib: int,
                   name: LdName) -> LogicalDisk | None:

@@ -237,6 +237,17 @@ def test_a_nameless_ld_of_nobody_is_told_of_once(site, caplog):
     assert numbers(site.engine) == before
 
 
+def test_the_arrays_own_disks_are_not_told_of(site, caplog):
+    """The snapshot reserve area's has no OS type, but holds all of it."""
+    [sdv] = [ld for ld in site.engine.array.store.lds.values()
+             if 'SDV' in ld.name]
+    service = site.service()
+    service.start()
+    service.wait()
+    assert told(caplog)
+    assert not [t for t in told(caplog) if f'LD {sdv.ldn} ' in t]
+
+
 def test_a_failure_does_not_keep_the_service_from_starting(site):
     ldn = bind_and_die(site)
     site.age()

@@ -107,6 +107,16 @@ def test_no_room_anywhere_leaves_nothing(lab):
     assert lab.state() == before
 
 
+def test_room_that_was_made_meanwhile_is_found(lab):
+    """A peer has deleted volumes, or the pool was extended."""
+    lab.operate('pool_free', pool=POOL, free='0')
+    lab.inventory.refresh()
+    lab.operate('pool_free', pool=POOL, free='1 TiB')
+    mark = lab.mark()
+    lab.volumes.create(NAME, 1, [POOL])
+    assert lab.sent(mark) == ['dump', 'ldbind', 'nickname']
+
+
 def test_a_pool_that_filled_up_meanwhile_is_left_for_another(tmp_path):
     engine = make_engine(tmp_path, changes={'pools': [
         {'number': 0, 'capacity': '20 GiB'},
