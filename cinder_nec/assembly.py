@@ -105,6 +105,11 @@ class Backend:
         if self.recovery is not None:
             self.recovery.start()
 
+    def tidy(self) -> None:
+        """Remove what operations could not take back; never fails."""
+        if self.recovery is not None:
+            self.recovery.go_on()
+
 
 _arrays: dict[tuple[SshSettings, bool | None], Array] = {}
 _arrays_lock = threading.Lock()

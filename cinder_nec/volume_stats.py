@@ -90,6 +90,7 @@ class StatsMixin:
             stats |= (self._each_pool(pools, load) if config.report_pools
                       else self._one_pool(pools, load))
             stats['backend_state'] = 'up'
+            self.backend.tidy()
         except errors.NecError as error:
             LOG.error('%s: the array cannot be read: %s',
                       self._driver_name, error)

@@ -137,6 +137,22 @@ class Recovery:
         if young or others:
             self._start(functools.partial(self._later, young, others))
 
+    def go_on(self) -> None:
+        """Try again to remove what an operation could not take back.
+
+        While the service runs: an array that was away is there again.
+        Without such entries this costs no command.
+
+        Precondition: none.
+        Re-entry: what is gone already is passed by.
+        Undo: nothing to undo.
+        Crash leaves: the entry of the journal, for the next start.
+        """
+        for left in self._volumes.journal.left(Kind.BIND, Kind.CONTROL):
+            if _is_old(left):
+                self._each('LD %d' % left.entry.ldn, functools.partial(
+                    self._end_entry, left.entry))
+
     def _later(self, young: Iterable[Left],
                others: Collection[int]) -> None:
         self._clock.sleep(ADOPT_AFTER_SECONDS)
@@ -318,9 +334,9 @@ class Recovery:
         try:
             step()
         except errors.NecError as error:
-            LOG.warning('After the last run of this service, %s: the next '
-                        'start, or a delete, goes on with it. %s', what,
-                        error)
+            LOG.warning('What is left of a broken off operation, %s: the '
+                        'next start, or a delete, goes on with it. %s',
+                        what, error)
 
 
 def _is_nameless(ld: LogicalDisk) -> bool:

@@ -260,6 +260,45 @@ def test_a_failure_does_not_keep_the_service_from_starting(site):
     assert ldn not in numbers(site.engine)
 
 
+def test_what_could_not_be_taken_back_is_removed_later(site):
+    """The array was away when the operation was undone."""
+    service, before = site.service(), numbers(site.engine)
+    service.lab.fault(Action.REFUSE, prefix='iSMcfg nickname', times=None)
+    with pytest.raises(errors.RollbackFailed):
+        service.lab.volumes.create(VOLUME, 2, [POOL])
+    service.lab.engine.faults.clear()
+    # A peer may be naming it.
+    service.recovery.go_on()
+    assert len(numbers(site.engine) - before) == 1
+    site.age()
+    service.recovery.go_on()
+    assert numbers(site.engine) == before
+
+
+def test_what_is_being_made_is_not_removed(site):
+    service = site.service()
+    lab, before = service.lab, numbers(site.engine)
+
+    def in_the_midst(*_unused: object) -> None:
+        site.age()
+        service.recovery.go_on()
+        assert len(numbers(site.engine) - before) == 1
+        named(*_unused)
+
+    named = lab.client.nickname_of_ldn
+    lab.client.nickname_of_ldn = in_the_midst  # type: ignore
+    lab.volumes.create(VOLUME, 2, [POOL])
+    assert VOLUME.label in lab.lds()
+
+
+def test_nothing_to_go_on_with_costs_no_command(site):
+    service = site.service()
+    service.lab.volumes.create(VOLUME, 1, [POOL])
+    mark = service.lab.mark()
+    service.recovery.go_on()
+    assert service.lab.sent(mark) == []
+
+
 # -- control volumes ---------------------------------------------------
 
 def bind_control_volume(service: Service) -> LdName:

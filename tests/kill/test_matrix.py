@@ -22,13 +22,14 @@ from typing import Any
 
 import pytest
 
-from harness import drivers
+from harness import drivers, venvs
 from harness.array import Array
 from harness.tally import Tries, wants_all
 from tests.kill.cases import CASES, Case
 from tests.kill.world import Db, age_journal, write_conf
 
 PATIENCE_SECONDS = 120.0
+GUIDE = venvs.ROOT / 'doc' / 'source' / 'admin' / 'crashes.rst'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,3 +222,10 @@ def test_killed_at_any_command(lab: Lab, case: Case, tries: Tries):
         killed += 1
     assert killed, 'the operation sends fewer commands than before'
     assert not failures, '\n'.join(failures)
+
+
+def test_the_guide_has_each_operation():
+    """The page for operators says what to do after each of these."""
+    page = ' '.join(GUIDE.read_text().split())
+    for case in CASES:
+        assert case.name in page, case.name

@@ -107,6 +107,8 @@ class ControlVolumes:
             try:
                 return self._volumes.name_new(ld, self.name_of(ldn))
             except errors.RollbackFailed:
+                self._volumes.journal.leave(
+                    Entry(Kind.CONTROL, ldn, self.name_of(ldn)))
                 raise
             except errors.NecError:
                 self._volumes.journal.end_control(ldn)
