@@ -10,7 +10,7 @@ import sys
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / 'tools')]
 
 from cinder_nec import __version__  # noqa: E402
 
@@ -23,8 +23,9 @@ project = 'cinder-nec'
 copyright = '2026, the authors of cinder-nec'
 version = release = __version__
 
-# Options are taken from the package itself, so the pages cannot differ.
-extensions = ['oslo_config.sphinxext']
+# Options and checks are taken from the package itself, so that the pages
+# cannot differ.
+extensions = ['oslo_config.sphinxext', 'pages.checks']
 # Release notes come out of the history, which an archive does not have; the
 # theme asks it when a page was changed.
 HISTORY = (ROOT / '.git').exists()

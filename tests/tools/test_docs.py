@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from cinder_nec.cli.catalog import CHECKS
 from cinder_nec.opts import nec_opts
 from harness import venvs
 
@@ -60,6 +61,15 @@ def test_every_option_is_explained(pages: Path):
     for option in nec_opts:
         assert option.name in shown
         assert ' '.join(option.help.split()) in shown
+
+
+def test_every_check_is_explained(pages: Path):
+    page = (pages / 'admin' / 'troubleshooting.html').read_text()
+    shown = ' '.join(html.unescape(_TAG.sub('', page)).split())
+    for check in CHECKS:
+        assert f'id="check-{check.id}"' in page
+        for text in (check.title, check.meaning, check.remedy):
+            assert text.replace('`', '') in shown, check.id
 
 
 @pytest.mark.parametrize('text', [

@@ -26,6 +26,17 @@ START_SECONDS = 90.0
 STOP_SECONDS = 15.0
 
 
+def identity_env(endpoint: str) -> dict[str, str]:
+    """Environment of the ``cinder`` command line."""
+    return {
+        'OS_AUTH_TYPE': 'noauth',
+        'OS_USER_ID': USER_ID,
+        'OS_PROJECT_ID': PROJECT_ID,
+        'CINDER_ENDPOINT': endpoint,
+        'OS_VOLUME_API_VERSION': MICROVERSION,
+    }
+
+
 class CinderError(Exception):
     """Cinder did not start or stop; the text has the end of its log."""
 
@@ -210,13 +221,7 @@ class CinderProcess:
 
     def env(self) -> dict[str, str]:
         """Environment of the ``cinder`` command line."""
-        return {
-            'OS_AUTH_TYPE': 'noauth',
-            'OS_USER_ID': USER_ID,
-            'OS_PROJECT_ID': PROJECT_ID,
-            'CINDER_ENDPOINT': self.endpoint,
-            'OS_VOLUME_API_VERSION': MICROVERSION,
-        }
+        return identity_env(self.endpoint)
 
     def openstack_options(self) -> list[str]:
         """Options of the ``openstack`` command line; no OS_* beside them."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 import json
 import os
 from pathlib import Path
@@ -20,20 +21,28 @@ from allinone.config import Layout
 GRACE_SECONDS = 10.0
 
 
+def print_json(endpoint: str, up: dict[str, bool]) -> None:
+    """Say in one line where the API is and which back ends came up."""
+    print(json.dumps({'endpoint': endpoint, 'pid': os.getpid(),
+                      'backends': up}), flush=True)
+
+
 def serve(state: Path, port: int = 0, template: Path | None = None,
-          backup: bool = False) -> None:
+          backup: bool = False,
+          tell: Callable[[str, dict[str, bool]], None] = print_json,
+          more: Sequence[Path] = ()) -> None:
     """Run Cinder until SIGTERM or SIGINT.
 
-    Prints one line of JSON once every back end that came up is known to
-    the scheduler. *template* is a migrated empty database to start from,
-    made if it is not there.
+    *tell* is called once every back end that came up is known to the
+    scheduler. *template* is a migrated empty database to start from, made
+    if it is not there; *more* are configuration files over cinder.conf.
     """
     patches.patch_threads()
     native = patches.native_threads()
     layout = Layout(state.resolve())
     layout.pid.write_text(f'{os.getpid()}\n')
     stop = StopRequest()
-    conf = configure(layout)
+    conf = configure(layout, more)
     prepare_database(layout, template)
     if native:
         patches.queue_for_sqlite()
@@ -45,8 +54,7 @@ def serve(state: Path, port: int = 0, template: Path | None = None,
     up = {name: name in volumes
           and bool(volumes[name].manager.driver.initialized)
           for name in conf.enabled_backends or []}
-    print(json.dumps({'endpoint': endpoint, 'pid': os.getpid(),
-                      'backends': up}), flush=True)
+    tell(endpoint, up)
     stop.orderly = True
     while not stop.asked:
         time.sleep(0.05)
@@ -70,7 +78,7 @@ class StopRequest:
             os._exit(1)
 
 
-def configure(layout: Layout) -> Any:
+def configure(layout: Layout, more: Sequence[Path] = ()) -> Any:
     """Read cinder.conf as Cinder's entry points do."""
     import cinder.i18n
     cinder.i18n.enable_lazy()
@@ -83,7 +91,8 @@ def configure(layout: Layout) -> Any:
     from allinone import transport
 
     objects.register_all()
-    cfg.CONF(['--config-file', str(layout.conf)], project='cinder',
+    files = [layout.conf, *more]
+    cfg.CONF([f'--config-file={path}' for path in files], project='cinder',
              version=version.version_string())
     config.set_middleware_defaults()
     logging.setup(cfg.CONF, 'cinder')

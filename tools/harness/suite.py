@@ -25,7 +25,7 @@ FAST = ('-m', 'not service')
 PARALLEL = ('-q', '-n', '2', '--dist', 'loadgroup')
 TYPED = ('cinder_nec', 'tools/allinone', 'tools/bench_suite',
          'tools/harness', 'tools/ismsim', 'tools/package_suite',
-         'tools/simhost', 'tools/soak_suite')
+         'tools/pages', 'tools/simhost', 'tools/soak_suite')
 # pytest: 5 is "no tests collected", which is no failure of a selection.
 _NOTHING_COLLECTED = 5
 
