@@ -12,7 +12,8 @@ Exit status: 0, 1 if Cinder could not be asked, 2 for a wrong argument.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
 import csv
 import io
 import json
@@ -204,6 +205,22 @@ def _ask_cinder(snapshots: bool, all_tenants: bool,
 
     :raises CinderUnavailable: also if openstacksdk is not installed
     """
+    with block_storage(cloud) as storage:
+        ask = storage.snapshots if snapshots else storage.volumes
+        options = {'all_projects': True} if all_tenants else {}
+        return [(str(found.id),
+                 str(getattr(found, 'migration_id', '') or ''))
+                for found in ask(details=True, **options)]
+
+
+@contextlib.contextmanager
+def block_storage(cloud: str = '') -> Iterator[Any]:
+    """Yield openstacksdk's proxy of Cinder.
+
+    :param cloud: one of clouds.yaml, instead of the environment
+    :raises CinderUnavailable: whatever goes wrong with it, also while it
+        is used
+    """
     for name in ('keystoneauth', 'openstack'):
         # Warnings would stand above the one line of the error.
         logging.getLogger(name).addHandler(logging.NullHandler())
@@ -218,12 +235,7 @@ def _ask_cinder(snapshots: bool, all_tenants: bool,
         try:
             with openstack.connection.Connection(
                     config=_region(os.environ, cloud)) as connection:
-                storage = connection.block_storage
-                ask = storage.snapshots if snapshots else storage.volumes
-                options = {'all_projects': True} if all_tenants else {}
-                return [(str(found.id),
-                         str(getattr(found, 'migration_id', '') or ''))
-                        for found in ask(details=True, **options)]
+                yield connection.block_storage
         except CinderUnavailable:
             raise
         except Exception as error:

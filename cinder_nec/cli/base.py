@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import getpass
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 from cliff.command import Command
 from cliff.lister import Lister
 
 from cinder_nec import errors
-from cinder_nec.cli.reading import DEFAULT_TIMEOUT_SECONDS
-from cinder_nec.cli.site import Site, read_site
+from cinder_nec.assembly import Array
+from cinder_nec.cli.reading import DEFAULT_TIMEOUT_SECONDS, Arrays, each
+from cinder_nec.cli.site import Entry, Site, read_site
 from cinder_nec.cli.status import Exit, NotRun
+
+_Answer = TypeVar('_Answer')
 
 
 class NecCommand(Command):
@@ -86,6 +89,34 @@ class SiteCommand(NecCommand):
         """
         return read_site(parsed_args.config_file, parsed_args.config_dir,
                          parsed_args.backend)
+
+
+    def of_each(self, site: Site, arrays: Arrays,
+                work: Callable[[Entry, Array], _Answer]
+                ) -> list[tuple[Entry, _Answer]]:
+        """Do something with the array of each back end, all at a time.
+
+        A back end that cannot be asked is complained about and left out,
+        and the command ends with ERROR.
+        """
+        def one(entry: Entry) -> _Answer | errors.NecError:
+            try:
+                if entry.config is None or entry.driver is None:
+                    raise entry.error or errors.NecError(
+                        f'[{entry.group}] cannot be used.')
+                return work(entry, arrays.of(entry.config))
+            except errors.NecError as error:
+                return error
+
+        found = []
+        for entry, answer in zip(site.entries, each(site.entries, one),
+                                 strict=True):
+            if isinstance(answer, errors.NecError):
+                self.complain(f'{entry.group}: {answer}')
+                self.at_least(Exit.ERROR)
+            else:
+                found.append((entry, answer))
+        return found
 
 
 class SiteLister(SiteCommand, Lister):

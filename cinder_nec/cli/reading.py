@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arrays as the command reads them: no change passes, nothing is written.
+"""Arrays as the command reads them: no change passes, no key is stored.
 
 A host key that is not known is never stored: the command is often run as
 root, and the file has to stay the service's.
@@ -44,13 +44,15 @@ class Arrays:
     """The arrays of some back ends; those on one array share it.
 
     :param timeout_seconds: how long a connection may take to come about
+    :param changes: let changes through; for `audit --mend` alone
     """
 
     def __init__(self, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-                 first_use: HostKeyPolicy = HostKeyPolicy.TRUST_ONCE
-                 ) -> None:
+                 first_use: HostKeyPolicy = HostKeyPolicy.TRUST_ONCE, *,
+                 changes: bool = False) -> None:
         self._timeout_seconds = timeout_seconds
         self._first_use = first_use
+        self._gate = ChangeGate if changes else ClosedGate
         self._clock = retry.SystemClock()
         self._lock = threading.Lock()
         self._arrays: dict[tuple[SshSettings, bool | None], Array] = {}
@@ -67,7 +69,7 @@ class Arrays:
         with self._lock:
             if key not in self._arrays:
                 self._arrays[key] = assembly.connect(
-                    config, self._clock, ClosedGate(clock=self._clock),
+                    config, self._clock, self._gate(clock=self._clock),
                     NO_RETRY, first_use=self._first_use)
             return self._arrays[key]
 

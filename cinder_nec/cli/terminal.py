@@ -10,14 +10,14 @@ from rich.console import Console, RenderableType
 
 GIB = 1 << 30
 _UNITS = ('B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')
-_BAR_WIDTH = 20
-_PLAIN_WIDTH = 80
+_BAR_WIDTH = 12
+_PLAIN_WIDTH = 100
 
 
 def write(stream: TextIO, *renderables: RenderableType) -> None:
     """Write what rich makes of things, without blanks at the ends.
 
-    Colours only on a terminal, of whose width it is; 80 columns elsewhere.
+    Colours only on a terminal, of whose width it is; 100 columns elsewhere.
     """
     is_terminal = stream.isatty()
     text = io.StringIO()
@@ -28,6 +28,11 @@ def write(stream: TextIO, *renderables: RenderableType) -> None:
         out.print(one)
     for line in text.getvalue().splitlines():
         stream.write(line.rstrip() + '\n')
+
+
+def live_console(stream: TextIO) -> Console:
+    """Return a console for what changes in place; a terminal only."""
+    return Console(file=stream, highlight=False, markup=False, emoji=False)
 
 
 def can_draw(stream: TextIO) -> bool:

@@ -154,6 +154,13 @@ class IsmClient:
         self.meter.succeeded(command.kind, seconds)
         return result
 
+    def repeat(self, text: str) -> None:
+        """Run a change that :mod:`commands` has built, given as text.
+
+        :raises errors.InvalidInput: it is none
+        """
+        self._run(Command.change_again(text))
+
     # -- configuration -------------------------------------------------
 
     def query_all(self, known: ArrayConfig | None = None) -> ArrayConfig:

@@ -21,6 +21,11 @@ _PLATFORM = re.compile(r'[A-Z][A-Z0-9]')
 # Letters, digits, `_` and `/` were seen in names; `-` and `.` are harmless.
 _LABEL = re.compile(r'[A-Za-z0-9_/.][A-Za-z0-9_/.-]{0,23}')
 _LD_SET_LABEL = re.compile(r'[A-Za-z0-9_/.][A-Za-z0-9_/.-]{0,31}')
+# What changes are made of; no blank but single ones, nothing of a shell's.
+_CHANGE = re.compile(
+    r'(iSMcfg [a-z]+|iSMrc_(pair|replicate|separate)'
+    r'|iSMsc_(create|delete|restore|link|unlink))'
+    r'( [A-Za-z0-9_/.:-]+)+')
 
 
 class Effect(enum.Enum):
@@ -66,6 +71,16 @@ class Command:
     effect: Effect
     timeout_seconds: float = 120.0
     kind: Kind = Kind.QUERY
+
+    @classmethod
+    def change_again(cls, text: str) -> Command:
+        """Return a change that was built here, given as text again.
+
+        :raises errors.InvalidInput: it has a form that nothing here builds
+        """
+        if not _CHANGE.fullmatch(text):
+            raise errors.InvalidInput(f'{text[:64]!r} is no change.')
+        return _change(text, 300.0)
 
 
 def _change(text: str, timeout_seconds: float = 120.0) -> Command:

@@ -359,3 +359,24 @@ def test_wwpn_forms() -> None:
                  '10000090FAA0786G', '10000090faa0786b\n', '٣' * 16):
         with pytest.raises(errors.InvalidInput):
             Wwpn.parse(text)
+
+
+def test_a_change_is_known_again() -> None:
+    for name, built in GOLDEN.items():
+        for command, text in built:
+            if name in READS or name == 'setlimit':
+                with pytest.raises(errors.InvalidInput):
+                    Command.change_again(text)
+            else:
+                again = Command.change_again(text)
+                assert (again.text, again.effect) == (text, command.effect)
+
+
+@pytest.mark.parametrize('text', [
+    'reboot', 'iSMcfg', 'iSMcfg ldunbind', 'iSMquery -cinder -xml -all',
+    'iSMcfg ldunbind -ldname LX:a; reboot',
+    'iSMcfg ldunbind -ldname $(reboot)', 'iSMcfg ldunbind  -ldname LX:a',
+    'iSMcfg ldunbind -ldname LX:a\n', ' iSMcfg ldunbind -ldname LX:a'])
+def test_what_is_no_change_is_not_run_again(text: str) -> None:
+    with pytest.raises(errors.InvalidInput):
+        Command.change_again(text)
