@@ -13,12 +13,14 @@ from pathlib import Path
 import threading
 
 from cinder_nec import retry
+from cinder_nec.backend import recovery
 from cinder_nec.backend.access.base import AccessProtocol
 from cinder_nec.backend.access.connector import AccessOptions
 from cinder_nec.backend.access.control_volume import ControlVolumes
 from cinder_nec.backend.access.fc import FabricLookup, FcAccess
 from cinder_nec.backend.access.iscsi import IscsiAccess
 from cinder_nec.backend.claims import Claims, Lock
+from cinder_nec.backend.copying import settler as settling
 from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.links import Links
 from cinder_nec.backend.copying.origins import (
@@ -28,7 +30,7 @@ from cinder_nec.backend.copying.origins import (
 )
 from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.copying.replication import ReplicationMethod
-from cinder_nec.backend.copying.settler import Settler, copies_in
+from cinder_nec.backend.copying.settler import Settler, Starter, copies_in
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.exposition import MetricsFile
 from cinder_nec.backend.inventory import Inventory
@@ -126,17 +128,32 @@ def build(config: BackendConfig, protocol: Protocol,
     :raises errors.ConfigError: the key file cannot be used
     """
     clock = retry.SystemClock()
-    array = _array(config, clock, cluster_lock)
+    return put_together(config, _array(config, clock, cluster_lock),
+                        protocol, method, clock, fabric,
+                        in_cluster=cluster_lock is not None)
+
+
+def put_together(config: BackendConfig, array: Array, protocol: Protocol,
+                 method: Method, clock: retry.Clock,
+                 fabric: FabricLookup | None = None,
+                 start: Starter | None = None, *,
+                 in_cluster: bool = False) -> Backend:
+    """Return a back end on an array that is connected already.
+
+    :param start: runs beside everything else what has to wait
+    :param in_cluster: other services have the same volumes
+    """
     journal = Journal(Path(config.journal_directory)
                       if config.journal_directory else None)
     volumes = Volumes(array.client, array.inventory, clock, journal)
     pairs = PairCopy(array.client, array.inventory, clock,
                      config.copy_within_seconds)
-    settler = Settler(array.inventory, pairs, clock, of_peers=(
-        copies_in(
-        array.inventory, config.backup_pools
-        if method is Method.REPLICATION else ())
-        if cluster_lock else None))
+    settler = Settler(
+        array.inventory, pairs, clock, start or settling.in_thread,
+        of_peers=copies_in(
+            array.inventory, config.backup_pools
+            if method is Method.REPLICATION else ())
+        if in_cluster else None)
     io_control = IoControl(array.client, array.inventory)
     access = _access(config, array, volumes, protocol, fabric)
     copying = _copy_method(config, array, volumes, pairs, settler, clock,
@@ -171,7 +188,7 @@ def build(config: BackendConfig, protocol: Protocol,
             array.inventory, volumes, copying, settler, migration, access,
             clock, links=links if is_snapshot else None, controls=controls,
             pools=(*config.pools, *config.backup_pools)
-            if config.pools else ()),
+            if config.pools else (), start=start or recovery.in_thread),
         metrics=MetricsFile(config.metrics_file, config.service))
 
 

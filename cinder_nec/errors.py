@@ -86,6 +86,13 @@ class OutcomeUnknown(TransportError):
     """
 
 
+class AnswerTooLong(OutcomeUnknown):
+    """The answer went on beyond all measure and was not read to its end.
+
+    To ask again would bring the same.
+    """
+
+
 # -- what the array answers -------------------------------------------------
 
 class CommandFailed(NecError):

@@ -24,7 +24,7 @@ from cinder_nec.backend.manage import (
     Reference,
 )
 from cinder_nec.model import LdName
-from cinder_nec.translate import reporting
+from cinder_nec.translate import reporting, to_cinder
 
 LOG = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class ManageMixin:
 
     def manage_existing_get_size(self, volume, existing_ref):
         """Return the size in GiB, rounded up; every check is made."""
-        with _managing('Volume', volume.id, existing_ref):
+        with _reading(), _managing('Volume', volume.id, existing_ref):
             reference = Reference.parse(existing_ref)
             ld = self.backend.manage.get_volume(reference)
             _check_unmanaged(ld.name)
@@ -85,7 +85,7 @@ class ManageMixin:
 
     def manage_existing_snapshot_get_size(self, snapshot, existing_ref):
         """Return the size in GiB, rounded up; every check is made."""
-        with _managing('Snapshot', snapshot.id, existing_ref):
+        with _reading(), _managing('Snapshot', snapshot.id, existing_ref):
             reference = Reference.parse(existing_ref)
             ld = self.backend.manage.get_snapshot(
                 reference, self._ld_name(snapshot.volume))
@@ -142,6 +142,8 @@ class ManageMixin:
             elif name in origins:
                 source = LdName(platform, origins[name].label)
                 _add_reason(entry, origins[name].in_the_way)
+                if not source.label:
+                    continue
             else:
                 _add_reason(entry, 'it is not a snapshot any more')
                 continue
@@ -212,6 +214,16 @@ def _id_in_cinder(name: LdName) -> str | None:
     moved = objects.VolumeList.get_all(
         admin, filters={'_name_id': cinder_id}, limit=1)
     return next((volume.id for volume in moved), None)
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Turn what is no refusal into the error that Cinder has for it."""
+    try:
+        yield
+    except errors.NecError as error:
+        LOG.warning('%s', error)
+        raise to_cinder(error) from error
 
 
 @contextlib.contextmanager

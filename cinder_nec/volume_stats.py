@@ -16,6 +16,7 @@ from cinder_nec.backend.load import LoadFigures
 from cinder_nec.backend.stats import PoolStats, roomiest
 from cinder_nec.ismcli.meter import Kind
 from cinder_nec.model import Protocol
+from cinder_nec.translate import to_cinder
 
 LOG = logging.getLogger(__name__)
 
@@ -56,7 +57,13 @@ class StatsMixin:
         config = self.backend.config
         if not config.report_pools:
             return config.backend_name
-        return _name(self.backend.volumes.get(self._ld_name(volume)).pool)
+        try:
+            ld = self.backend.volumes.get(self._ld_name(volume))
+        except errors.NecError as error:
+            LOG.warning('The pool of volume %s is not known: %s', volume.id,
+                        error)
+            raise to_cinder(error) from error
+        return _name(ld.pool)
 
     def _pools_for(self, volume) -> tuple[int, ...]:
         """Return the pools in which a new volume may be bound.

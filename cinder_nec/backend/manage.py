@@ -30,9 +30,9 @@ SOURCE_NAME, SOURCE_ID = 'source-name', 'source-id'
 
 _NAME = re.compile(r'(?:(?P<platform>[A-Z][A-Z0-9]):)?'
                    r'(?P<label>[A-Za-z0-9_/.][A-Za-z0-9_/.-]{0,23})')
+_ID = re.compile('[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}')
 # What the in-tree driver takes for a name as well.
-_UUID = re.compile(r'(?:volume-|snapshot-)?(?P<id>[0-9a-fA-F]{8}'
-                   r'(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})')
+_UUID = re.compile(f'(?:volume-|snapshot-)?(?P<id>{_ID.pattern})')
 _UNKNOWN = {RplAttribute.NOT_USABLE, RplAttribute.UNRECOGNIZED}
 
 
@@ -61,8 +61,10 @@ class Reference:
                 'Reference must contain source-name element, or source-id '
                 'instead of it.')
         if cinder_id is not None:
-            if not isinstance(cinder_id, str):
-                raise errors.InvalidInput('source-id is not a UUID.')
+            if (not isinstance(cinder_id, str)
+                    or not _ID.fullmatch(cinder_id)):
+                raise errors.InvalidInput(
+                    f'source-id is not a UUID: {str(cinder_id)[:64]!r}.')
             return cls(naming.ld_name(cinder_id))
         if not isinstance(name, str):
             raise errors.InvalidInput('source-name is not a word.')

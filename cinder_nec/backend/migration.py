@@ -64,6 +64,8 @@ class Migration:
         self._clock = clock
         self._within_seconds = within_seconds
         self._settler = settler
+        # Volumes that have moved; what they were before is there still.
+        self._left: set[LdName] = set()
 
     def is_in(self, name: LdName, pools: Collection[int]) -> bool:
         """Tell whether an LD is in one of some pools; none means all."""
@@ -206,6 +208,27 @@ class Migration:
         if found is not None and found.ldn == ld.ldn:
             self._unbind(ld.name)
 
+    @property
+    def left(self) -> tuple[LdName, ...]:
+        """Return the volumes that have moved and left an LD behind."""
+        return tuple(self._left)
+
+    def tidy(self, name: LdName) -> None:
+        """Remove what a volume has left behind, if it has not gone yet.
+
+        Precondition: the volume has moved.
+        Re-entry: what is gone already is passed by.
+        Undo: nothing to undo.
+        Crash leaves: the LD, which the next start removes.
+
+        :raises errors.NecError: it cannot be removed
+        """
+        config = self._inventory.refresh()
+        old = config.find_ld(parked(name))
+        if old is not None and config.find_ld(name) is not None:
+            self._remove_left(config.get_ld(name), old)
+        self._left.discard(name)
+
     def _get_movable(self, name: LdName) -> LogicalDisk:
         self._volumes.get(name)
         config = self._inventory.refresh()
@@ -233,7 +256,14 @@ class Migration:
         Cinder lets a volume be attached while it is migrated.
         """
         pair = self._pairs.pair_of(name.label, target.label)
-        if pair is not None and pair.separate_diff_bytes:
+        if pair is None or pair.state is not PairState.SEPARATED:
+            # What differs is not known then, or is not told.
+            raise errors.UnexpectedState(
+                f'The pair of `{name}` and its copy `{target}` broke.',
+                wanted=PairState.SEPARATED.value,
+                actual='not paired' if pair is None else pair.state.value,
+                hint='Look at the array, and migrate the volume again.')
+        if pair.separate_diff_bytes:
             raise errors.InUse(
                 f'Logical Disk `{name}` was written to while it was '
                 f'copied ({pair.separate_diff_bytes // 1024} KB differ).',
@@ -300,10 +330,11 @@ class Migration:
         try:
             self._unbind(parked(name))
         except errors.NecError as error:
+            self._left.add(name)
             LOG.error('`%s` has moved, but the logical disk it was before '
-                      'is left on the array as `%s`; the volume\'s next '
-                      'migration or its delete removes it: %s', name,
-                      parked(name), error)
+                      'is left on the array as `%s`; this is tried again '
+                      'later, and the volume\'s next migration or its '
+                      'delete removes it: %s', name, parked(name), error)
 
     def _unbind(self, name: LdName) -> None:
         """Unbind an LD that no host uses; the array refuses others.

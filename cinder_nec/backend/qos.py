@@ -20,6 +20,7 @@ KEYS = (UPPER, LOWER, REPORT)
 LEAST, GREATEST = 10, 1_000_000
 
 _BOTH = 'both'
+_SHOWN_CHARACTERS = 80
 _ON_ARRAY = ('back-end', _BOTH)
 _NUMBER = re.compile(r'0|[1-9][0-9]{1,6}')
 
@@ -79,7 +80,8 @@ def _specs_for_array(
     qos_specs = (found or {}).get('qos_specs')
     if not qos_specs or qos_specs.get('consumer') not in _ON_ARRAY:
         return '', {}
-    name = str(qos_specs.get('name') or qos_specs.get('id') or '')
+    name = ' '.join(str(qos_specs.get('name') or qos_specs.get('id')
+                        or '').split())[:_SHOWN_CHARACTERS]
     specs: Mapping[str, Any] = qos_specs.get('specs') or {}
     _tell_unknown(specs, name, shared=qos_specs['consumer'] == _BOTH)
     return name, specs

@@ -152,6 +152,9 @@ class Recovery:
             if _is_old(left):
                 self._each('LD %d' % left.entry.ldn, functools.partial(
                     self._end_entry, left.entry))
+        for name in self._migration.left:
+            self._each(f'the migration of `{name}`', functools.partial(
+                self._migration.tidy, name))
 
     def _later(self, young: Iterable[Left],
                others: Collection[int]) -> None:

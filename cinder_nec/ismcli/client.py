@@ -110,6 +110,9 @@ class IsmClient:
             except errors.OutcomeUnknown as error:
                 if command.effect is Effect.CHANGE:
                     raise
+                if isinstance(error, errors.AnswerTooLong):
+                    raise errors.ParseError(
+                        error.message, 'the answer to a read') from error
                 failure = error
                 delay = next(link, None)
             if delay is None:

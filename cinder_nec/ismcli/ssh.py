@@ -253,9 +253,9 @@ class _Exchange:
     def _keep(self, data: bytes, chunks: list[bytes]) -> None:
         self._received_bytes += len(data)
         if self._received_bytes > self._settings.max_answer_bytes:
-            raise self._unknown(
+            raise errors.AnswerTooLong(*self._unknown_because(
                 'its answer is longer than '
-                f'{self._settings.max_answer_bytes} bytes.')
+                f'{self._settings.max_answer_bytes} bytes.'))
         chunks.append(data)
 
     def _status(self) -> int:
@@ -279,10 +279,12 @@ class _Exchange:
             raise self._unknown('no complete answer came in time.')
 
     def _unknown(self, why: str) -> errors.OutcomeUnknown:
-        return errors.OutcomeUnknown(
-            f'`{self._command_line}` was sent to {self._settings.where}, '
-            f'but {why}',
-            'Whether it was carried out shows on the disk array.')
+        return errors.OutcomeUnknown(*self._unknown_because(why))
+
+    def _unknown_because(self, why: str) -> tuple[str, str]:
+        return (f'`{self._command_line}` was sent to '
+                f'{self._settings.where}, but {why}',
+                'Whether it was carried out shows on the disk array.')
 
 
 def _close(channel: paramiko.Channel) -> None:

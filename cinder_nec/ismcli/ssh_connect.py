@@ -82,7 +82,8 @@ class SshSettings:
     channels_per_session: int = 4
     keepalive_seconds: float = 30.0
     idle_seconds: float = 300.0
-    max_answer_bytes: int = 128 << 20
+    # A little more than the longest dump that is parsed.
+    max_answer_bytes: int = 72 << 20
 
     def check(self) -> None:
         """Find out whether a connection can be tried at all.

@@ -9,7 +9,9 @@ copies end while the driver waits for them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import copy
 import dataclasses
+import functools
 from pathlib import Path
 import threading
 import time
@@ -176,11 +178,17 @@ def verb(command: str) -> str:
     return words[0].removeprefix('iSM')
 
 
+@functools.cache
+def read_config(name: str) -> dict[str, Any]:
+    """Read a file once; YAML takes longer than a whole test."""
+    return loader.read_config(loader.find_config(name))
+
+
 def make_engine(directory: Path, config: str = 'default',
                 clock: Time | None = None,
                 changes: dict[str, Any] | None = None,
                 copy_rate: float = float('inf')) -> Engine:
-    values = loader.read_config(loader.find_config(config))
+    values = copy.deepcopy(read_config(config))
     values.update(changes or {})
     return build_engine(values, directory, clock or Time(),
                         Timing(copy_rate=copy_rate))

@@ -24,8 +24,9 @@ FAST = ('-m', 'not service')
 # Tests of one file stay together: they share what they start.
 PARALLEL = ('-q', '-n', '2', '--dist', 'loadgroup')
 TYPED = ('cinder_nec', 'tools/allinone', 'tools/bench_suite',
-         'tools/harness', 'tools/ismsim', 'tools/package_suite',
-         'tools/pages', 'tools/simhost', 'tools/soak_suite')
+         'tools/fuzz_suite', 'tools/harness', 'tools/ismsim',
+         'tools/package_suite', 'tools/pages', 'tools/simhost',
+         'tools/soak_suite')
 # pytest: 5 is "no tests collected", which is no failure of a selection.
 _NOTHING_COLLECTED = 5
 

@@ -107,8 +107,8 @@ class ControlVolumes:
             try:
                 return self._volumes.name_new(ld, self.name_of(ldn))
             except errors.RollbackFailed:
-                self._volumes.journal.leave(
-                    Entry(Kind.CONTROL, ldn, self.name_of(ldn)))
+                # It is there without a name; it is looked at again later.
+                self._volumes.journal.leave(self._entry(ld))
                 raise
             except errors.NecError:
                 self._volumes.journal.end_control(ldn)
@@ -123,7 +123,7 @@ class ControlVolumes:
 
         The journal keeps the number until it is unbound.
         """
-        entry = Entry(Kind.CONTROL, ld.ldn, self.name_of(ld.ldn), ld.pool)
+        entry = self._entry(ld)
         self._volumes.journal.begin(entry)
         try:
             self._client.ldbind_control_volume(ld.pool, ld.ldn)
@@ -140,6 +140,9 @@ class ControlVolumes:
             self._inventory.refresh()
             return False
         return True
+
+    def _entry(self, ld: LogicalDisk) -> Entry:
+        return Entry(Kind.CONTROL, ld.ldn, self.name_of(ld.ldn), ld.pool)
 
     def name_of(self, ldn: int) -> LdName:
         """Return what the control volume of a number is called."""

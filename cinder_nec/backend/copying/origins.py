@@ -32,7 +32,8 @@ _FIXED = {PairState.SEPARATED, PairState.SEPARATING}
 class Origin:
     """The source of a snapshot.
 
-    :param label: name of the source LD, without its platform
+    :param label: name of the source LD, without its platform; '' if the
+        array does not tell it
     :param in_the_way: why the snapshot cannot be taken over, or ''
     """
 
@@ -57,6 +58,9 @@ class Origins(abc.ABC):
         :raises errors.InUse: something else uses it
         """
         origin = self.find([snapshot]).get(snapshot)
+        if origin is not None and not origin.label:
+            raise errors.InUse(f'Snapshot `{snapshot}`: '
+                               f'{origin.in_the_way}')
         if origin is None or origin.label != source.label:
             actual = 'none' if origin is None else repr(origin.label)
             raise errors.InvalidInput(
@@ -101,11 +105,18 @@ class GenerationOrigins(Origins):
         for label, name in wanted.items():
             try:
                 status = self._client.sc_query_by_sv(label)
-            except errors.CommandFailed:
-                # It is gone; the array refuses to show what is not.
+            except errors.CommandFailed as error:
+                if self._is_there(name):
+                    found[name] = Origin('', f'the array does not tell what '
+                                         f'it is of: {error}')
                 continue
             found[name] = self._origin(status)
         return found
+
+    def _is_there(self, name: LdName) -> bool:
+        """The array refuses to show what is gone; was it that?"""
+        ld = self._inventory.refresh().find_ld(name)
+        return ld is not None and ld.has(RplAttribute.SV)
 
     def _of_bv(self, bv: str) -> tuple[SnapStatus, ...]:
         try:

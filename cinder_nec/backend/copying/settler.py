@@ -34,6 +34,7 @@ _GOES_ON = COPYING | {PairState.SEPARATING}
 _SETTLES = {PairState.SEPARATING, PairState.SEPARATED}
 
 Then = Callable[[], object]
+Starter = Callable[[Callable[[], None]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Settler:
 
     def __init__(self, inventory: Inventory, pairs: PairCopy,
                  clock: retry.Clock,
-                 start: Callable[[Callable[[], None]], None] = in_thread,
+                 start: Starter = in_thread,
                  of_peers: Callable[[LdName], bool] | None = None
                  ) -> None:
         self._inventory = inventory
@@ -80,6 +81,7 @@ class Settler:
         self._copies: dict[LdName, Copy] = {}
         self._watched: dict[LdName, int] = {}
         self._progress: dict[LdName, Progress] = {}
+        self._trouble: dict[LdName, errors.NecError] = {}
         self._running = False
 
     # -- what settles --------------------------------------------------
@@ -207,7 +209,8 @@ class Settler:
             raise errors.InUse(
                 f'Specified Logical Disk {name} has been copied. '
                 f'{running[0]} still runs{self._shown(running[0])}.',
-                'Try again when the copy has ended.')
+                'Try again when the copy has ended.'
+                + self._told(running[0]))
 
     def settle_target(self, name: LdName, within_seconds: float) -> None:
         """Wait until an LD is not being copied to: it can be copied then.
@@ -250,6 +253,12 @@ class Settler:
     def _shown(self, copy: Copy) -> str:
         progress = self._progress.get(copy.rv)
         return '' if progress is None else f' ({progress})'
+
+    def _told(self, copy: Copy) -> str:
+        """Return why a copy may have ended and its pair is there."""
+        trouble = self._trouble.get(copy.mv)
+        return '' if trouble is None else (
+            f' It could not be looked after: {trouble}')
 
     # -- settling ------------------------------------------------------
 
@@ -295,7 +304,9 @@ class Settler:
                 # not be known for an MV, and a refusal reads like none.
                 self._look(copy, found.get(copy.rv.label)
                            or self._pairs.pair_of(mv.label, copy.rv.label))
+            self._trouble.pop(mv, None)
         except errors.NecError as error:
+            self._trouble[mv] = error
             LOG.warning('The copies of `%s` are looked at again later: %s',
                         mv, error)
 
