@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import logging
 import os
 from pathlib import Path
 
@@ -44,6 +46,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.data)
         if not item.get_closest_marker('xdist_group'):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command that is run within a test sets up logging for itself."""
+    root, ours = logging.getLogger(), logging.getLogger('cinder_nec')
+    handlers, level, our_level = root.handlers[:], root.level, ours.level
+    yield
+    logging.disable(logging.NOTSET)
+    ours.setLevel(our_level)
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.fixture

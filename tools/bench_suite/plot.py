@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drawing: seconds with each driver beside the array's own limit."""
+"""The drawing: how many times the array's own limit each driver takes.
+
+Not seconds: those of an in-tree run that was cut short say nothing beside
+those of a whole one.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from harness.venvs import ROOT
 _LIBRARY = 'matplotlib>=3.8'
 _WHERE = ROOT / '.cache' / (
     f'bench-plot-{sys.version_info.major}.{sys.version_info.minor}')
+# Their bars are CPU, and changes until an answer.
+_WITHOUT_A_LIMIT = ('dump', 'attach-first')
 _STYLES: dict[str, dict[str, Any]] = {
     'the array\'s own limit': {'color': '#222222', 'marker': '|',
                                'markersize': 13, 'markeredgewidth': 2},
@@ -51,11 +57,12 @@ def need_library(tell: Callable[[str], None]) -> None:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Draw the rows that have seconds: a dot for each driver."""
+    """Draw the rows that have a limit: a dot for each driver."""
     from matplotlib import rc_context  # type: ignore[import-not-found,unused-ignore]
     from matplotlib.figure import Figure  # type: ignore[import-not-found,unused-ignore]
     rows = [row for row in found['rows']
-            if row['ours'] and row['key'] != 'dump'][::-1]
+            if row['ours'] and row['ours']['times_limit']
+            and row['key'] not in _WITHOUT_A_LIMIT][::-1]
     # Text stays text: small, and it can be searched.
     with rc_context({'svg.fonttype': 'none'}):
         figure = Figure(figsize=(11, 1.4 + 0.42 * len(rows)),
@@ -68,7 +75,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
             fontsize=8)
         axes.set_xscale('log')
         axes.xaxis.set_major_formatter('{x:g}')
-        axes.set_xlabel('seconds, logarithmic')
+        axes.set_xlabel('times the array\'s own limit for the work done, '
+                        'logarithmic')
         axes.margins(x=0.15)
         axes.grid(axis='x', color='#dddddd', linewidth=0.6)
         axes.spines[['top', 'right', 'left']].set_visible(False)
@@ -80,19 +88,16 @@ def draw(found: dict[str, Any], path: Path) -> None:
 
 
 def _draw_row(axes: Any, at: int, row: dict[str, Any]) -> None:
-    limit, ours = row['ours']['limit'], row['ours']['elapsed']
-    theirs = row['in_tree']
-    ends = [seconds for seconds in
-            (limit, ours, theirs and theirs['elapsed']) if seconds]
-    axes.plot([min(ends), max(ends)], [at, at], color='#bbbbbb',
-              linewidth=1, zorder=1)
-    if limit:
-        axes.plot(limit, at, zorder=2, **_STYLES['the array\'s own limit'])
+    ours = row['ours']['times_limit']
+    theirs = row['in_tree'] and row['in_tree']['times_limit']
+    farthest = max(ours, theirs or 1.0)
+    axes.plot([1.0, farthest], [at, at], color='#bbbbbb', linewidth=1,
+              zorder=1)
+    axes.plot(1.0, at, zorder=2, **_STYLES['the array\'s own limit'])
     axes.plot(ours, at, zorder=4, **_STYLES['this driver'])
-    if theirs is not None:
-        axes.plot(theirs['elapsed'], at, zorder=3,
-                  **_STYLES['in-tree driver'])
-    axes.annotate(_words(row), (max(ends), at), (8, 0), fontsize=7,
+    if theirs:
+        axes.plot(theirs, at, zorder=3, **_STYLES['in-tree driver'])
+    axes.annotate(_words(row), (farthest, at), (8, 0), fontsize=7,
                   textcoords='offset points', va='center')
 
 
@@ -102,7 +107,7 @@ def _words(row: dict[str, Any]) -> str:
     words = _seconds(ours)
     if theirs is not None:
         words += f' | {_seconds(theirs)}'
-        # A run that was cut short is drawn as it was, and named.
+        # A run that was cut short is named.
         if theirs['operations'] < ours['operations']:
             words += f' for {theirs["operations"]} of {ours["operations"]}'
     return words
