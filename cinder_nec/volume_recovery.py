@@ -46,12 +46,15 @@ class RecoveryMixin:
         The manager calls it at start with the volumes and snapshots of
         this service, perhaps a part at a time, before it takes requests.
         """
+        # A snapshot reads its volume from the database, one by one.
+        known = {v.id: v for v in volumes}
         try:
             self.backend.recovery.run(
                 [self._owned(v) for v in volumes if self._is_free(v)],
                 # In a cluster, a peer may be showing one to a host.
-                [OwnedSnapshot(self._snapshot_name(s),
-                               self._ld_name(s.volume))
+                [OwnedSnapshot(
+                    self._snapshot_name(s),
+                    self._ld_name(known.get(s.volume_id) or s.volume))
                  for s in snapshots if not self.cluster_name])
         except errors.NecError as error:
             LOG.warning('%s: what the last run has left is not looked at: '

@@ -35,7 +35,9 @@ def start(volume: Any, cluster: str | None = None) -> Any:
     recovery = Recovery()
     platform = Record(platform='LX', backup_platform='LX')
     driver._backend = Record(config=platform, recovery=recovery)
-    snapshot = Record(id=str(uuid.uuid4()), volume=volume)
+    # Its volume is not read from the database once more.
+    snapshot = Record(id=str(uuid.uuid4()), volume=None,
+                      volume_id=volume.id)
     assert driver.update_provider_info([volume], [snapshot]) == (None, None)
     assert len(recovery.snapshots) == (0 if cluster else 1)
     return recovery.volumes[0] if recovery.volumes else None
