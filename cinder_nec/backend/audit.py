@@ -126,8 +126,7 @@ def _to_be_unbound(index: Index, ld: LogicalDisk) -> Finding:
 
 
 def _control_volume(index: Index, ld: LogicalDisk) -> Iterator[Finding]:
-    sets = index.array.config.mapped_to(ld.ldn)
-    for ld_set in sets:
+    for ld_set in index.sets_of(ld):
         disks = map(index.array.config.logical_disks.get, ld_set.mappings)
         if any(d is not None and (
                 d.has(RplAttribute.LV)
@@ -219,7 +218,7 @@ def _link(index: Index, ld: LogicalDisk, found: str) -> Iterator[Finding]:
         f'No backup of snapshot {found} is under way. A link volume holds '
         'no data of its own; the snapshot cannot be deleted while it is '
         'there.', found, steps,
-        is_safe=not index.array.config.mapped_to(ld.ldn))
+        is_safe=not index.sets_of(ld))
 
 
 def _kept_replica(index: Index, ld: LogicalDisk,

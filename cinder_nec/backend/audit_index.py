@@ -22,6 +22,7 @@ from cinder_nec.model import (
     DEFAULT_PLATFORM,
     ArrayConfig,
     LdName,
+    LdSet,
     LogicalDisk,
     PairStatus,
     RplAttribute,
@@ -98,7 +99,14 @@ class Index:
             s.cinder_id: s for s in cinder.snapshots}
         self._by_label = {ld.name.label: ld for ld in
                           array.config.logical_disks.values()}
-        self._by_id = {v.cinder_id: v for v in cinder.volumes}
+        self._attachments: dict[str, list[CinderAttachment]] = {}
+        for attachment in cinder.attachments:
+            self._attachments.setdefault(attachment.volume_id, []).append(
+                attachment)
+        self._sets: dict[int, list[LdSet]] = {}
+        for ld_set in array.config.ld_sets.values():
+            for ldn in ld_set.mappings:
+                self._sets.setdefault(ldn, []).append(ld_set)
 
     # -- finding -------------------------------------------------------
 
@@ -121,8 +129,11 @@ class Index:
 
     def attachments_of(self, volume: CinderVolume
                        ) -> tuple[CinderAttachment, ...]:
-        return tuple(a for a in self.cinder.attachments
-                     if a.volume_id == volume.cinder_id)
+        return tuple(self._attachments.get(volume.cinder_id, ()))
+
+    def sets_of(self, ld: LogicalDisk) -> tuple[LdSet, ...]:
+        """Return the LD Sets that an LD is in."""
+        return tuple(self._sets.get(ld.ldn, ()))
 
     def bv_of(self, sv: str) -> LdName | None:
         """Return the BV of an SV, None if it was not asked for."""
@@ -179,11 +190,11 @@ class Index:
     def is_idle(self, ld: LogicalDisk) -> bool:
         """Tell whether nothing on the array uses an LD."""
         return (ld.attributes in _MOVABLE
-                and not self.array.config.mapped_to(ld.ldn))
+                and not self.sets_of(ld))
 
     def unmapping(self, ld: LogicalDisk) -> tuple[Step, ...]:
         return tuple(self.on_array(commands.delldsetld(s.name, ld.name))
-                     for s in self.array.config.mapped_to(ld.ldn))
+                     for s in self.sets_of(ld))
 
     def unpairing(self, ld: LogicalDisk) -> tuple[Step, ...]:
         return tuple(self.on_array(commands.rc_unpair(p.mv, p.rv,

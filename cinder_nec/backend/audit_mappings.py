@@ -92,7 +92,7 @@ def _explains(attachment: CinderAttachment, ld_set: LdSet,
 
 def _unmapped(index: Index, volume: CinderVolume,
               ld: LogicalDisk) -> Iterator[Finding]:
-    sets = index.array.config.mapped_to(ld.ldn)
+    sets = index.sets_of(ld)
     for attachment in index.attachments_of(volume):
         if attachment.phase is not Phase.STEADY or any(
                 _explains(attachment, s, s.mappings[ld.ldn])
