@@ -25,7 +25,7 @@ version = release = __version__
 
 # Options and checks are taken from the package itself, so that the pages
 # cannot differ.
-extensions = ['oslo_config.sphinxext', 'pages.checks']
+extensions = ['oslo_config.sphinxext', 'pages.checks', 'pages.layers']
 # Release notes come out of the history, which an archive does not have; the
 # theme asks it when a page was changed.
 HISTORY = (ROOT / '.git').exists()
