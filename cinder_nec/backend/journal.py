@@ -145,15 +145,13 @@ class Journal:
         """Return the entries that nobody in this process works on."""
         if self._directory is None:
             return ()
-        found = []
-        for path in self._paths():
-            with self._lock:
-                if path.name in self._running:
-                    continue
-            left = self._read(path)
-            if left is not None and left.entry.kind in kinds:
-                found.append(left)
-        return tuple(found)
+        wanted = {kind.value for kind in kinds}
+        with self._lock:
+            running = frozenset(self._running)
+        found = [self._read(path) for path in self._paths()
+                 if path.name.partition('-')[0] in wanted
+                 and path.name not in running]
+        return tuple(left for left in found if left is not None)
 
     def _paths(self) -> list[Path]:
         assert self._directory is not None
