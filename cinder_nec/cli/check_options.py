@@ -6,9 +6,11 @@ from __future__ import annotations
 import difflib
 
 from cinder_nec import errors, opts
+from cinder_nec.assembly import Method
 from cinder_nec.cli.findings import Report
-from cinder_nec.cli.site import Entry
+from cinder_nec.cli.site import DriverClass, Entry
 from cinder_nec.config import WITHOUT_EFFECT
+from cinder_nec.in_tree import tree
 
 _PREFIX = 'nec_'
 _KNOWN = frozenset(option.name for option in opts.nec_opts)
@@ -36,15 +38,39 @@ def _check_driver(entry: Entry, report: Report) -> None:
         if entry.error is not None:
             report.failed('driver', entry.error)
     elif entry.in_tree:
-        report.warning(
-            'driver', f'volume_driver = {entry.driver_path}: the path of '
-            "the Cinder tree's own driver.",
-            f'Set volume_driver = {entry.driver.path}; or see `cinder-nec '
-            'in-tree status` for which driver is behind that path.')
+        _check_in_tree(entry, entry.driver, report)
     else:
-        report.ok('driver', f'{entry.driver.name}: '
-                  f'{entry.driver.protocol.value}, '
-                  f'{entry.driver.method.value} method.')
+        report.ok('driver', _in_words(entry.driver))
+
+
+def _in_words(driver: DriverClass) -> str:
+    return (f'{driver.name}: {driver.protocol.value}, '
+            f'{driver.method.value} method.')
+
+
+def _check_in_tree(entry: Entry, driver: DriverClass,
+                   report: Report) -> None:
+    """Tell whose driver the path of the Cinder tree leads to."""
+    try:
+        state = tree.find().look().state
+    except tree.InTreeError:
+        state = tree.State.UNKNOWN
+    says = f'volume_driver = {entry.driver_path}: the path of the Cinder tree'
+    if state in (tree.State.PLACED, tree.State.PLACED_EARLIER):
+        report.ok('driver', f'{_in_words(driver)} This driver stands behind '
+                  'the path of the Cinder tree.')
+        return
+    remedy = (f'Set volume_driver = {driver.path}; or see `cinder-nec '
+              'in-tree status` for which driver is behind that path.')
+    if state is tree.State.UNKNOWN:
+        report.warning('driver', f'{says}; which driver stands there is not '
+                       'known.', remedy)
+    elif driver.method is Method.REPLICATION:
+        report.error('driver', f"{says}, where Cinder's own driver stands, "
+                     'which has no such class.', remedy)
+    else:
+        report.warning('driver', f"{says}, where Cinder's own driver "
+                       'stands.', remedy)
 
 
 def _check_names(entry: Entry, report: Report) -> None:

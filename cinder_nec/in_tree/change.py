@@ -194,6 +194,8 @@ def _clear(tree: Tree) -> None:
 def _restore_bytecode(tree: Tree) -> None:
     kept, cache = tree.kept_cache, tree.cache
     names = {path.name for path in kept.glob(BYTECODE)}
+    if names:
+        cache.mkdir(exist_ok=True)
     for name in names:
         second = kept / f'{name}.new'
         second.unlink(missing_ok=True)

@@ -18,7 +18,10 @@ import sys
 import pytest
 
 from cinder_nec import __version__
-from cinder_nec.cli import app
+from cinder_nec.cli import app, check_options
+from cinder_nec.cli.catalog import Level
+from cinder_nec.cli.findings import Report
+from cinder_nec.cli.site import read_site
 from cinder_nec.in_tree import change, known, tree
 from cinder_nec.in_tree.tree import InTreeError, State, Tree
 from tests.cinder import shadow
@@ -106,6 +109,19 @@ def test_a_directory_of_byte_code_that_python_made_goes(nec: Tree) -> None:
     (nec.folder / '__pycache__' / 'volume.cpython-311.pyc').write_text('x')
     change.remove(nec)
     assert shadow.snapshot(nec.folder) == before
+
+
+def test_byte_code_comes_back_where_all_of_it_was_deleted(
+        nec: Tree) -> None:
+    before = shadow.snapshot(nec.folder)
+    change.install(nec)
+    shutil.rmtree(nec.folder / '__pycache__')
+    change.remove(nec)
+    after = shadow.snapshot(nec.folder)
+    assert {name for name in before if name not in after} == {
+        name for name in before if name.startswith('__pycache__')
+        and '/volume.' not in name and name != '__pycache__'}
+    assert found(nec) is State.OWN
 
 
 def test_without_hard_links(nec: Tree,
@@ -237,7 +253,7 @@ def test_a_second_run_is_kept_out(nec: Tree) -> None:
     before = shadow.snapshot(nec.folder)
     first = os.open(nec.folder, os.O_RDONLY)
     try:
-        fcntl.flock(first, fcntl.LOCK_EX)
+        fcntl.flock(first, fcntl.LOCK_SH)  # not even beside a reader
         with pytest.raises(InTreeError, match='Another cinder-nec'):
             change.install(nec)
     finally:
@@ -513,3 +529,29 @@ def test_the_cinder_of_the_environment_is_the_default(
     status, out, _err = command(capsys, 'status', '-f', 'json')
     assert (status, json.loads(out)['file']) == (
         1, str(shadow.installed() / shadow.FOLDER / 'volume.py'))
+
+
+@pytest.mark.parametrize(('name', 'own'), [
+    ('MStorageFCDriver', Level.WARNING),
+    ('MStorageDDRFCDriver', Level.ERROR)])
+def test_check_tells_where_the_path_leads(
+        nec: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        name: str, own: Level) -> None:
+    """Cinder has no class for data replication of its own."""
+    conf = tmp_path / 'cinder.conf'
+    conf.write_text('[DEFAULT]\nenabled_backends = s1\n[s1]\n'
+                    f'volume_driver = {IN_TREE}.{name}\n')
+    monkeypatch.setattr(tree, 'find', lambda: nec)
+
+    def level() -> Level:
+        entry, = read_site([str(conf)], [], []).entries
+        report = Report('s1')
+        check_options.check_options(entry, report)
+        return next(found.level for found in report.findings
+                    if found.check.id == 'driver')
+
+    assert level() is own
+    change.install(nec)
+    assert level() is Level.OK
+    edited(nec)
+    assert level() is Level.WARNING
