@@ -14,8 +14,8 @@ import sys
 from cinderclient import exceptions
 import pytest
 
-from allinone import CinderError, CinderProcess, process, wait_for
-from harness import cli
+from allinone import CinderError, CinderProcess, process, trial, wait_for
+from harness import cli, venvs
 from harness.stage import TEMPLATES
 
 pytestmark = [pytest.mark.service, pytest.mark.oldest]
@@ -150,3 +150,36 @@ def test_it_ends_with_its_parent(tmp_path: Path):
         parent.send_signal(signal.SIGKILL)
     wait_for('the child ended', lambda: not Path(f'/proc/{child}').exists(),
              20)
+
+
+def test_a_cloud_of_ones_own_wants_a_configuration(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        trial.main(['--state', str(tmp_path / 'state'), '--config-file',
+                    str(tmp_path / 'missing.conf')])
+    assert ended.value.code == 2
+    assert 'missing.conf: no such file' in capsys.readouterr().err
+    assert not (tmp_path / 'state').exists()
+
+
+def test_a_cloud_of_ones_own_says_which_back_end_did_not_come_up(
+        tmp_path: Path):
+    (tmp_path / 'mine.conf').write_text(
+        '[DEFAULT]\nenabled_backends = good,bad\n'
+        f'[good]\nvolume_driver = {FAKE["volume_driver"]}\n'
+        '[bad]\nvolume_driver = cinder.no.such.Driver\n')
+    with subprocess.Popen(
+            [sys.executable, str(venvs.ROOT / 'tools' / 'cloud'),
+             '--state', str(tmp_path / 'state'), '--config-file',
+             str(tmp_path / 'mine.conf'), '--parent', str(os.getpid())],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True) as running:
+        assert running.stdout is not None
+        lines = [running.stdout.readline(), running.stdout.readline()]
+        running.terminate()
+        assert running.wait(60) == 0
+    openrc = tmp_path / 'state' / 'openrc'
+    assert 'bad did not come up' in lines[0]
+    assert f'. {openrc}' in lines[1]
+    assert openrc.stat().st_mode & 0o077 == 0
+    assert 'OS_AUTH_TYPE' in openrc.read_text()

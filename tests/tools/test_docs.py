@@ -72,6 +72,14 @@ def test_every_check_is_explained(pages: Path):
             assert text.replace('`', '') in shown, check.id
 
 
+def test_release_notes_are_shown(pages: Path):
+    pytest.importorskip('reno')
+    page = (pages / 'releasenotes.html').read_text()
+    assert '2.0.0' in page or 'Release Notes' in page
+    for word in ('nec_report_pools', 'nec_metrics_dir'):
+        assert word in page
+
+
 @pytest.mark.parametrize('text', [
     pytest.param(path, id=path.stem) for path in sorted(texts())])
 def test_every_option_named_exists(text: Path):
