@@ -15,7 +15,7 @@ from harness.tally import Tries
 
 TESTS = Path(__file__).parent
 # Directories whose tests start services.
-SERVICE_DIRECTORIES = ('data', 'kill', 'sim', 'system')
+SERVICE_DIRECTORIES = ('cli', 'data', 'kill', 'sim', 'system')
 
 hypothesis.settings.register_profile(
     'default', deadline=None, derandomize='CI' in os.environ,

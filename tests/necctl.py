@@ -54,6 +54,11 @@ def rows(*arguments: str, status: int = 0,
     """Return what the command shows to programs."""
     ended, out, err = run(*arguments, '-f', 'json', env=env)
     assert ended == status, out + err
+    return parsed(out)
+
+
+def parsed(out: str) -> list[dict[str, Any]]:
+    """Read what ``-f json`` writes."""
     found: list[dict[str, Any]] = json.loads(out)
     return found
 

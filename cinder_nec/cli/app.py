@@ -67,9 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return NecApp().run(arguments or ['help'])
-    except SystemExit as ended:  # argparse
-        code = ended.code if isinstance(ended.code, int) else _USAGE
-        return Exit.NOT_RUN if code == _USAGE else code
+    except SystemExit as ended:  # argparse; without a code after help
+        code = ended.code or 0
+        return (Exit.NOT_RUN if code == _USAGE or isinstance(code, str)
+                else code)
 
 
 if __name__ == '__main__':

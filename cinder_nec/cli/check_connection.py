@@ -45,6 +45,7 @@ def check_connection(config: BackendConfig, arrays: Arrays, report: Report,
         report.failed('ssh', error)
     else:
         _key_is_known(config, report)
+        report.ok('ssh', 'A session comes about.')
         report.ok('login', f'{config.user} can log in.')
         return array
     return None

@@ -25,7 +25,7 @@ def check_host(entry: Entry, array: Array, report: Report) -> None:
     except errors.NecError as error:
         report.warning('initiator', f'{error.message} (as {whoami()})')
         return
-    names = ([str(connector.initiator)] if connector.initiator
+    names = ([str(connector.initiator)] if protocol is Protocol.ISCSI
              else [str(wwpn) for wwpn in connector.wwpns])
     report.ok('initiator', f'{connector.host}: {", ".join(names)}.')
     access = assembly.access_to(array, entry.config, protocol)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-import time
 from typing import Any
 
 from rich.console import RenderableType
@@ -37,6 +36,7 @@ class Copies(PeopleLister):
     looks: --watch has them from the second one on.
     """
 
+    clock: retry.Clock = retry.SystemClock()
     rows: Rows = []
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -56,7 +56,7 @@ class Copies(PeopleLister):
                 parsed_args.formatter != 'table' or parsed_args.columns):
             raise NotRun('--watch goes with the table only')
         site = self.site(parsed_args)
-        looker = Looker(retry.SystemClock())
+        looker = Looker(self.clock)
         with Arrays(parsed_args.timeout) as arrays:
             def look() -> Rows:
                 return [_row(copy, looker) for _entry, copies in
@@ -77,13 +77,13 @@ class Copies(PeopleLister):
         if not self.app.stdout.isatty():
             while self.rows:
                 write(self.app.stdout, _table(self.rows), '')
-                time.sleep(seconds)
+                self.clock.sleep(seconds)
                 self.rows = look()
             return
         with Live(_table(self.rows), console=live_console(self.app.stdout),
                   auto_refresh=False, transient=True) as live:
             while self.rows:
-                time.sleep(seconds)
+                self.clock.sleep(seconds)
                 self.rows = look()
                 live.update(_table(self.rows), refresh=True)
 

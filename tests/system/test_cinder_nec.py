@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import drivers, names
-from tests import necctl
+from tests import docblocks, necctl
 from tests.system.cloud import Cloud
 from tests.system.conftest import Stages, user_of
 
@@ -104,6 +104,16 @@ def test_audit_mends_only_what_is_safe(cloud: Cloud) -> None:
         for name in ('LX:unbind_0384', f'LX:{names.label(NOBODY)}'):
             if name in cloud.array.lds():
                 cloud.array.run(f'iSMcfg ldunbind -ldname {name}')
+
+
+def test_the_page_shows_an_audit(cloud: Cloud) -> None:
+    leave(cloud, 900, 'unbind_0384')
+    try:
+        status, out, err = run(cloud, 'audit')
+        assert (status, err) == (1, '')
+        docblocks.check('cinder-nec audit', out)
+    finally:
+        cloud.array.run('iSMcfg ldunbind -ldname LX:unbind_0384')
 
 
 def leave(cloud: Cloud, ldn: int, label: str) -> None:
