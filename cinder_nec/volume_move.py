@@ -97,7 +97,7 @@ class MoveMixin:
         new_name = self._ld_name(new_volume)
         try:
             if self.backend.volumes.find(old_name) is None:
-                self.backend.volumes.rename(new_name, old_name)
+                self.backend.volumes.take_name(new_name, old_name)
                 return {'_name_id': None}
         except errors.NecError as error:
             LOG.warning('`%s` keeps its name, volume %s has it as its '

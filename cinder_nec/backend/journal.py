@@ -2,10 +2,11 @@
 """What this service has begun on the array and its names do not tell.
 
 Nearly all that the driver makes carries a Cinder name, and whoever comes
-after a crash finds it by that.  Three things do not: an LD between its bind
-and its naming, a control volume, which is named after its number, and
-which mappings were made by this service.  Each is written down before its
-command is sent, so that a later run can prove whose it is.
+after a crash finds it by that.  Some things do not: an LD between its bind
+and its naming, a control volume, which is named after its number, which
+mappings were made by this service, and which name an LD had before.  Each
+is written down before its command is sent, so that a later run can prove
+whose it is.
 
 One small file for each thing, below Cinder's ``state_path``, mode 0600;
 one directory for each service.  What cannot be written is no reason to
@@ -40,13 +41,17 @@ class Kind(enum.Enum):
     CONTROL = 'control'
     # An LD in an LD Set; until it is taken out.
     MAP = 'map'
+    # An LD that takes another volume's name at the end of a migration by
+    # Cinder; until a start finds that it was right.
+    TAKE = 'take'
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """One thing that has begun.
 
-    :param name: of the LD; of one that is bound, the name it shall have
+    :param name: of the LD; of one that is bound, the name it shall have;
+        of one that takes another name, the one it had
     :param capacity_bytes: 0 where the array chooses it
     :param ld_set: for a mapping
     """

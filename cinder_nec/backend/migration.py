@@ -155,10 +155,16 @@ class Migration:
         :returns: what must stay, and why
         :raises errors.NecError: the array refuses it
         """
-        config = self._inventory.current()
-        left = [ld for ld in map(config.find_ld, (migrating(name),
-                                                  parked(name)))
-                if ld is not None]
+        names = (migrating(name), parked(name))
+        # As of before Cinder was asked: what is there since then is of
+        # somebody who is at work.
+        known = self._inventory.current()
+        before = {known.ldn_by_name.get(one) for one in names} - {None}
+        if not before:
+            return []
+        config = self._inventory.refresh()
+        left = [ld for ld in map(config.find_ld, names)
+                if ld is not None and ld.ldn in before]
         if not left:
             return []
         volume = self._volumes.find(name)

@@ -234,6 +234,8 @@ class Recovery:
         for volume in volumes:
             self._each(f'the migration of `{volume.name}`',
                        functools.partial(self._resume, volume))
+        self._each('names of migrated volumes',
+                   functools.partial(self._end_takes, owned))
         self._each('mappings', functools.partial(
             self._end_maps, owned, {s.name: s for s in snapshots}))
         for snapshot in snapshots:
@@ -248,17 +250,27 @@ class Recovery:
         self._each('kept differences', self._copying.tidy)
 
     def _resume(self, volume: Owned) -> None:
-        name = volume.name
-        config = self._inventory.current()
-        if volume.becomes is not None and config.find_ld(name) is None:
-            taken = config.find_ld(volume.becomes)
-            if taken is not None:
-                # Cinder was not told, so its migration has failed.
-                LOG.info('`%s` gets its name `%s` back.', taken.name, name)
-                self._volumes.rename(taken.name, name)
         self._tell(f'{left}. When it is certain that nobody uses it: iSMcfg '
                    f'ldunbind -ldname {left.partition(": ")[0]}'
-                   for left in self._migration.resume(name))
+                   for left in self._migration.resume(volume.name))
+
+    def _end_takes(self, owned: dict[LdName, Owned]) -> None:
+        """Give back the names of LDs whose migration did not end.
+
+        Cinder knows such an LD by its own name still.
+        """
+        config = self._inventory.current()
+        for left in self._volumes.journal.left(Kind.TAKE):
+            volume = owned.get(left.entry.name)
+            ld = config.logical_disks.get(left.entry.ldn)
+            if ld is None or ld.name == left.entry.name:
+                self._volumes.journal.end(left.entry)
+            elif (volume is not None and volume.becomes == ld.name
+                  and config.find_ld(volume.name) is None):
+                LOG.info('`%s` gets its name `%s` back: its migration has '
+                         'not ended.', ld.name, volume.name)
+                self._volumes.rename(ld.name, volume.name)
+                self._volumes.journal.end(left.entry)
 
     def _end_maps(self, owned: dict[LdName, Owned],
                   snapshots: dict[LdName, OwnedSnapshot]) -> None:

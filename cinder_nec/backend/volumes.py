@@ -336,6 +336,16 @@ class Volumes:
                   happened=renamed)
         self._inventory.record(changes.named(ld.ldn, new_name))
 
+    def take_name(self, old_name: LdName, new_name: LdName) -> None:
+        """Give an LD the name of the volume whose place it takes.
+
+        As :meth:`rename`; but when Cinder is not told, the next start has
+        to take it back, and the journal has what the name was.
+        """
+        ld = self.get(old_name)
+        self.journal.begin(Entry(Kind.TAKE, ld.ldn, old_name))
+        self.rename(old_name, new_name)
+
     # -- delete --------------------------------------------------------
 
     def unbind(self, name: LdName) -> bool:

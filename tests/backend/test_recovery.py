@@ -403,6 +403,47 @@ def test_volumes_of_others_are_not_looked_at(site):
             migrating(VOLUME).label} <= set(lab.lds())
 
 
+def test_a_name_that_was_taken_is_given_back(site):
+    """Cinder migrated through a host, and was not told of the end."""
+    lab = site.service().lab
+    lab.volumes.create(OTHER, 1, [POOL])
+    lab.write(OTHER, DATA)
+    lab.volumes.take_name(OTHER, VOLUME)
+    site.service().recovery.run([Owned(OTHER, becomes=VOLUME)], [])
+    assert VOLUME.label not in lab.lds()
+    assert lab.read(OTHER, len(DATA)) == DATA
+    assert site.service().lab.volumes.journal.left(*Kind) == ()
+
+
+def test_a_volume_whose_migration_has_begun_keeps_its_name(site):
+    """Its copy on the same array has no LD yet, and nothing proves that
+    the volume's is it."""
+    lab = site.service().lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    site.service().recovery.run(
+        [Owned(OTHER, unfinished=True, becomes=VOLUME)], [])
+    assert VOLUME.label in lab.lds()
+    assert OTHER.label not in lab.lds()
+
+
+def test_a_name_that_was_taken_for_good_stays(site):
+    lab = site.service().lab
+    lab.volumes.create(OTHER, 1, [POOL])
+    lab.volumes.take_name(OTHER, VOLUME)
+    site.service().recovery.run([Owned(VOLUME)], [])
+    assert VOLUME.label in lab.lds()
+
+
+def test_a_migration_that_has_begun_since_is_left_alone(site):
+    """A peer, or a request that was faster."""
+    lab = site.service().lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    service = site.service()
+    lab.volumes.create(migrating(VOLUME), 1, [2])
+    service.recovery.run([Owned(VOLUME)], [])
+    assert migrating(VOLUME).label in lab.lds()
+
+
 # -- copies ------------------------------------------------------------
 
 def following(site: Site) -> None:
