@@ -30,6 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
         'FUSE and loop devices')
 
 
+# Before xdist, which looks for the groups at the same time.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark by directory, and keep a file's tests in one xdist worker.
 

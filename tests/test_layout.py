@@ -287,3 +287,9 @@ def test_a_bad_import_is_seen(module: str, line: str,
     tree = {**TREE, module: TREE[module] + line + '\n'}
     assert any(problem in found for found in problems(tree)), (
         problems(tree))
+
+
+def test_groups_are_kept_in_one_worker(request: pytest.FixtureRequest):
+    """A pytest that xdist does not know would spread a file's tests."""
+    if hasattr(request.config, 'workerinput'):
+        assert '@' in request.node.nodeid

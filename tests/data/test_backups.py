@@ -19,7 +19,7 @@ def status(user: User, backup: str) -> str:
     return str(found.status)
 
 
-@pytest.mark.parametrize('user', PAIR, indirect=True)
+@PAIR
 def test_backup_of_an_attached_volume(user: User):
     """It has the moment of the temporary snapshot, whatever the host
     writes while cinder-backup reads."""

@@ -7,10 +7,13 @@ import pytest
 
 from harness import luks
 from harness.attached import MIB
+from harness.tally import wants_all
 from tests.data import needs
-from tests.data.cloud import PAIR, User
+from tests.data.cloud import User
 
 pytestmark = pytest.mark.xdist_group('data-cloud')
+# cryptsetup makes keys dear on purpose, and no driver knows of them.
+CLASSES = (0, 1) if wants_all() else (1,)
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def encrypted(user: User) -> str:
     return str(kind.name)
 
 
-@pytest.mark.parametrize('user', PAIR, indirect=True)
+@pytest.mark.parametrize('user', CLASSES, indirect=True)
 def test_the_array_has_no_plain_text(user: User, encrypted: str):
     """Nor has a clone, which Cinder gives a key slot of its own."""
     volume = user.create(volume_type=encrypted)

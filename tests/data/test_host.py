@@ -30,7 +30,7 @@ Hosts = Callable[..., SimHost]
 
 
 @pytest.fixture
-def array() -> Iterator[SimProcess]:
+def array(watched: None) -> Iterator[SimProcess]:
     """An array with a data path, where hosts can be simulated."""
     needs.host()
     with SimProcess(extra=DATA_PATH) as running:

@@ -51,7 +51,7 @@ def test_volume_from_an_image(user: User, image: str, source: Path):
     assert text.split()[0] == file_digest(source)
 
 
-@pytest.mark.parametrize('user', PAIR, indirect=True)
+@PAIR
 def test_upload_to_an_image(user: User):
     """Glance's checksum is that of the volume's gigabyte."""
     volume = user.create()

@@ -188,6 +188,9 @@ class Exporter:
         self._next_tid += 1
         tid = str(known.tid)
         self._tgtd.call('target', 'new', '--tid', tid, '-T', name)
+        # tgt's default is 8 KiB: 128 pieces for each megabyte written.
+        self._tgtd.call('target', 'update', '--tid', tid, '--name',
+                        'MaxRecvDataSegmentLength', '--value', '262144')
         self._known[name] = known
         if self._chap:
             self._tgtd.call('account', 'bind', '--tid', tid,
