@@ -28,9 +28,10 @@ class LeftBehind(Exception):
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[Path]:
+def watched(patience: float = PATIENCE) -> Iterator[Path]:
     """Nothing of what is started inside may be there afterwards.
 
+    :param patience: seconds for what is on its way out
     :raises LeftBehind: with a line for each thing that is left
     """
     # Sockets, whose names have to be short, are made below it.
@@ -47,7 +48,7 @@ def watched() -> Iterator[Path]:
     _use(before)
     try:
         with contextlib.suppress(WaitTimeout):
-            wait_for('no trace', lambda: not found(place), PATIENCE)
+            wait_for('no trace', lambda: not found(place), patience)
         left = found(place)
     finally:
         shutil.rmtree(place, ignore_errors=True)
