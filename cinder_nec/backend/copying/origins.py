@@ -102,21 +102,27 @@ class GenerationOrigins(Origins):
                     if status.sv in wanted:
                         name = wanted.pop(status.sv)
                         found[name] = self._origin(status)
+        refused: dict[LdName, errors.CommandFailed] = {}
         for label, name in wanted.items():
             try:
                 status = self._client.sc_query_by_sv(label)
             except errors.CommandFailed as error:
-                if self._is_there(name):
-                    found[name] = Origin('', f'the array does not tell what '
-                                         f'it is of: {error}')
-                continue
-            found[name] = self._origin(status)
-        return found
+                refused[name] = error
+            else:
+                found[name] = self._origin(status)
+        return found | self._not_told(refused)
 
-    def _is_there(self, name: LdName) -> bool:
+    def _not_told(self, refused: dict[LdName, errors.CommandFailed]
+                  ) -> dict[LdName, Origin]:
         """The array refuses to show what is gone; was it that?"""
-        ld = self._inventory.refresh().find_ld(name)
-        return ld is not None and ld.has(RplAttribute.SV)
+        if not refused:
+            return {}
+        config = self._inventory.refresh()
+        there = {ld.name for ld in config.logical_disks.values()
+                 if ld.has(RplAttribute.SV)}
+        return {name: Origin('', 'the array does not tell what it is of: '
+                             f'{error}')
+                for name, error in refused.items() if name in there}
 
     def _of_bv(self, bv: str) -> tuple[SnapStatus, ...]:
         try:
