@@ -98,6 +98,12 @@ class _Section:
                 f'cannot be used: {reason}.',
                 f'Correct {option} in cinder.conf.') from None
 
+    def under_state_path(self, path: str) -> str:
+        """Return a path as it is, or below state_path if relative."""
+        if 'state_path' not in self._conf:
+            return path
+        return os.path.join(self._conf.state_path, path)
+
     def is_set(self, option: str) -> bool:
         """Tell whether the operator wrote the option down."""
         for group in (self.group, SHARED_GROUP):
@@ -276,9 +282,7 @@ def _metrics_file(section: _Section, service: str) -> str | None:
     directory = section.get('nec_metrics_dir')
     if not directory:
         return None
-    if 'state_path' in cfg.CONF:
-        directory = os.path.join(cfg.CONF.state_path, directory)
-    return metrics_path(directory, service)
+    return metrics_path(section.under_state_path(directory), service)
 
 
 def metrics_path(directory: str, service: str) -> str:

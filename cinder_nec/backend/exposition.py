@@ -53,6 +53,8 @@ class MetricsFile:
             _replace(self._path, render(self._service, pools, load))
         except OSError as error:
             self._report(f'{error.strerror or error}')
+        except Exception as error:  # stats are worth more than figures
+            self._report(repr(error))
         else:
             self._report('')
 

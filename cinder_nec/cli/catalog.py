@@ -94,6 +94,18 @@ CHECKS: tuple[Check, ...] = (
           'in with it.',
           'Name an unencrypted RSA, ECDSA or Ed25519 secret key that the '
           "service's user can read, on each node that runs cinder-volume."),
+    Check('metrics-dir', Chapter.OPTIONS, 'Directory for Prometheus',
+          'The directory of nec_metrics_dir is missing, or closed to this '
+          'user: the back end writes no figures; all else works.',
+          "Make it, and let the service's user write to it and "
+          'node_exporter read it. Run the check as the user of '
+          'cinder-volume.', Level.WARNING),
+    Check('functions', Chapter.OPTIONS, "The scheduler's functions",
+          'This release of pyparsing cannot parse a filter_function or '
+          "goodness_function with a variable in it: Cinder's DriverFilter, "
+          'where it is used, refuses every back end.',
+          'Install another release of pyparsing beside cinder-scheduler, '
+          "such as `pip install 'pyparsing!=3.3.3'`.", Level.WARNING),
     Check('array-name', Chapter.OPTIONS, 'nec_diskarray_name',
           'Back ends on one array should have one name, and back ends on '
           'different arrays different ones.',

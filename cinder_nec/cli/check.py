@@ -14,6 +14,7 @@ from cinder_nec.cli.catalog import Level
 from cinder_nec.cli.check_access import check_access
 from cinder_nec.cli.check_commands import check_commands, check_query
 from cinder_nec.cli.check_connection import check_connection
+from cinder_nec.cli.check_figures import check_figures
 from cinder_nec.cli.check_host import check_host
 from cinder_nec.cli.check_options import check_key_file, check_options
 from cinder_nec.cli.check_sharing import check_sharing
@@ -71,6 +72,7 @@ def check_entry(entry: Entry, arrays: Arrays,
     report = Report(entry.group)
     check_options(entry, report)
     check_key_file(entry, report)
+    check_figures(entry, report)
     if entry.config is None or entry.driver is None:
         return report
     try:

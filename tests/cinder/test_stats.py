@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 
 import pytest
 
 from cinder_nec import assembly
+from cinder_nec.backend.exposition import MetricsFile
 from cinder_nec.backend.location import Location
 from cinder_nec.backend.stats import Stats
 from ismsim.faults import Action
@@ -134,3 +136,13 @@ def test_an_array_that_cannot_be_reached_is_down_with_a_reason(lab, caplog):
     assert 'no service' in caplog.text
     lab.engine.faults.clear()
     assert driver.get_volume_stats(True)['backend_state'] == 'up'
+
+
+def test_figures_that_cannot_be_written_do_not_cost_the_stats(lab, tmp_path,
+                                                              caplog):
+    driver = driver_on(lab)
+    for path in (str(tmp_path / 'missing' / 'x.prom'), 'a\0b'):
+        driver._backend = dataclasses.replace(
+            driver._backend, metrics=MetricsFile(path, 'node@gold'))
+        assert driver.get_volume_stats(True)['backend_state'] == 'up'
+    assert caplog.text.count('cannot be written') == 2

@@ -6,11 +6,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 import socket
+import types
 from typing import Any
 
 import pytest
 
+from cinder_nec.cli import check_figures
 from cinder_nec.cli.catalog import BY_ID
+from cinder_nec.cli.findings import Report
 from tests import necctl
 from tests.cli.site import GOLD, SILVER, Site
 
@@ -40,7 +43,8 @@ def test_all_is_well(site: Site) -> None:
     found = levels(findings)
     # All that is looked at, but for what this site has none of.
     assert set(BY_ID) - set(found) == {
-        'enabled', 'idle-option', 'key-file', 'limit-backend'}
+        'enabled', 'idle-option', 'key-file', 'limit-backend',
+        'metrics-dir'}
     assert all(not row['What to do'] for row in findings
                if row['Level'] == 'ok')
 
@@ -312,3 +316,22 @@ def test_help_and_completion() -> None:
     assert status == 0
     assert "cmds_show='" in out and 'copies' in out and '--problems' in out
     assert necctl.run()[1] == necctl.run('help')[1]
+
+
+def test_the_directory_for_prometheus(site: Site, tmp_path: Path) -> None:
+    site.sections[GOLD]['nec_metrics_dir'] = tmp_path / 'metrics'
+    [row] = [r for r in site.check() if r['Check'] == 'metrics-dir']
+    assert (row['Level'], row['Finding']) == (
+        'warning', f'{tmp_path}/metrics is not there.')
+    (tmp_path / 'metrics').mkdir()
+    assert levels(site.check())['metrics-dir'] == 'ok'
+
+
+def test_a_pyparsing_that_breaks_the_scheduler(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('pyparsing.__version__', '3.3.3')
+    report = Report(GOLD)
+    check_figures.check_figures(types.SimpleNamespace(config=None), report)
+    [finding] = report.findings
+    assert finding.check.id == 'functions'
+    assert 'DriverFilter' in finding.meaning
