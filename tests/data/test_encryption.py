@@ -33,8 +33,6 @@ def test_the_array_has_no_plain_text(user: User, encrypted: str):
     with user.on_host(volume) as disk:
         luks.format_volume(disk)
         luks.write(disk, 16 * MIB, MIB)
-        with pytest.raises(OSError, match='verification failed'):
-            luks.verify(disk, 17 * MIB, MIB)
     clone = user.create(source_volid=volume)
     with user.on_host(clone) as disk:
         luks.verify(disk, 16 * MIB, MIB)
