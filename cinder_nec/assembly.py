@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from pathlib import Path
 import threading
 
@@ -246,21 +247,23 @@ def array_key(config: BackendConfig) -> tuple[SshSettings, bool | None]:
 
 def connect(config: BackendConfig, clock: retry.Clock, gate: ChangeGate,
             link_retry: retry.RetryPolicy = LINK_RETRY, *,
-            first_use: HostKeyPolicy = HostKeyPolicy.TRUST_ON_FIRST_USE
-            ) -> Array:
+            first_use: HostKeyPolicy = HostKeyPolicy.TRUST_ON_FIRST_USE,
+            patience_seconds: float = math.inf) -> Array:
     """Return the array of a back end; nothing is sent to it yet.
 
     :param gate: what changes have to pass
     :param link_retry: how long to go on when the array cannot be reached
     :param first_use: what to do with a key that is not known, where the
         operator has asked for trust on first use
+    :param patience_seconds: how long an answer may take
     """
     settings = _ssh_settings(config)
     if config.trust_on_first_use:
         settings = dataclasses.replace(settings, host_key_policy=first_use)
     client = IsmClient(
         SshTransport(settings, clock=clock), gate, clock=clock,
-        legacy_view=config.legacy_view, link_retry=link_retry)
+        legacy_view=config.legacy_view, link_retry=link_retry,
+        patience_seconds=patience_seconds)
     return Array(client, Inventory(client.query_all, clock), Claims(), gate)
 
 

@@ -8,6 +8,7 @@ is imported when it is run.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import metadata
 import logging
 import sys
 from typing import TextIO
@@ -33,6 +34,19 @@ one), 3 if the command could not be run at all.
 _USAGE = 2
 
 
+class Commands(CommandManager):
+    """The commands as they are installed.
+
+    Cliff's own way keeps what it has read in a cache, which does not notice
+    an upgrade within two minutes, and imports them all.
+    """
+
+    def load_commands(self, namespace: str) -> None:
+        self.group_list.append(namespace)
+        for entry in metadata.entry_points(group=namespace):
+            self.commands[entry.name.replace('_', ' ')] = entry
+
+
 class NecApp(App):
     """``cinder-nec``, without cliff's interactive mode."""
 
@@ -43,7 +57,7 @@ class NecApp(App):
 
     def __init__(self, stdout: TextIO | None = None,
                  stderr: TextIO | None = None) -> None:
-        super().__init__(DESCRIPTION, __version__, CommandManager(GROUP),
+        super().__init__(DESCRIPTION, __version__, Commands(GROUP),
                          stdout=stdout, stderr=stderr, deferred_help=True)
 
     def configure_logging(self) -> None:
@@ -71,6 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = ended.code or 0
         return (Exit.NOT_RUN if code == _USAGE or isinstance(code, str)
                 else code)
+    except Exception as error:  # a command that cannot even be imported
+        if '--debug' in arguments:
+            raise
+        sys.stderr.write(f'{NAME}: {type(error).__name__}: {error}\n')
+        return Exit.NOT_RUN
 
 
 if __name__ == '__main__':

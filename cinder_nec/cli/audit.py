@@ -19,7 +19,6 @@ from cinder_nec.cli.auditing import Part, can_be_mended, mend, parts_of
 from cinder_nec.cli.base import PeopleLister
 from cinder_nec.cli.cells import Names
 from cinder_nec.cli.cloud import Cloud
-from cinder_nec.cli.reading import Arrays
 from cinder_nec.cli.site import Site
 from cinder_nec.cli.status import Exit, NotRun
 from cinder_nec.cli.terminal import write
@@ -99,8 +98,7 @@ class Audit(PeopleLister):
                 self.complain(f'{entry.group}: {entry.error}')
                 self.at_least(Exit.ERROR)
         self.found = []
-        with Arrays(parsed_args.timeout,
-                    changes=parsed_args.mend) as arrays:
+        with self.arrays(parsed_args, changes=parsed_args.mend) as arrays:
             for part in parts_of(site.entries):
                 try:
                     array = arrays.of(part.config)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 import getpass
+import math
 import os
 from typing import Any, TypeVar
 
@@ -14,7 +15,12 @@ from cliff.lister import Lister
 
 from cinder_nec import errors
 from cinder_nec.assembly import Array
-from cinder_nec.cli.reading import DEFAULT_TIMEOUT_SECONDS, Arrays, each
+from cinder_nec.cli.reading import (
+    DEFAULT_PATIENCE_SECONDS,
+    DEFAULT_TIMEOUT_SECONDS,
+    Arrays,
+    each,
+)
 from cinder_nec.cli.site import Entry, Site, read_site
 from cinder_nec.cli.status import Exit, NotRun
 
@@ -80,6 +86,11 @@ class SiteCommand(NecCommand):
             help='how long a connection to an array may take to come '
                  'about (default: %(default)g, and never more than '
                  'ssh_conn_timeout)')
+        group.add_argument(
+            '--patience', type=_seconds, default=DEFAULT_PATIENCE_SECONDS,
+            metavar='SECONDS',
+            help='how long one answer of an array may take (default: '
+                 '%(default)g)')
         return parser
 
     def site(self, parsed_args: argparse.Namespace) -> Site:
@@ -90,6 +101,16 @@ class SiteCommand(NecCommand):
         return read_site(parsed_args.config_file, parsed_args.config_dir,
                          parsed_args.backend)
 
+
+    def arrays(self, parsed_args: argparse.Namespace, *,
+               changes: bool = False) -> Arrays:
+        """Return what opens the arrays.
+
+        :param changes: let changes through; these have all their time
+        """
+        return Arrays(
+            parsed_args.timeout, changes=changes,
+            patience_seconds=math.inf if changes else parsed_args.patience)
 
     def of_each(self, site: Site, arrays: Arrays,
                 work: Callable[[Entry, Array], _Answer]

@@ -4,28 +4,34 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cliff.columns import FormattableColumn
 
 from cinder_nec.cli.terminal import bar, size
 
+# Older releases of cliff have no type to fill in.
+if TYPE_CHECKING:
+    _Column = FormattableColumn[Any]
+else:
+    _Column = FormattableColumn
 
-class Size(FormattableColumn[Any]):
+
+class Size(_Column):
     """Bytes: ``1.5 TiB`` for people, a number for programs."""
 
     def human_readable(self) -> str:
         return size(self._value)
 
 
-class Rate(FormattableColumn[Any]):
+class Rate(_Column):
     """Bytes per second: ``20 MiB/s`` for people."""
 
     def human_readable(self) -> str:
         return '' if self._value is None else f'{size(self._value)}/s'
 
 
-class Share(FormattableColumn[Any]):
+class Share(_Column):
     """A share of 1: a bar for people, percent for programs."""
 
     def human_readable(self) -> str:
@@ -35,7 +41,7 @@ class Share(FormattableColumn[Any]):
         return None if self._value is None else round(100 * self._value, 1)
 
 
-class Names(FormattableColumn[Any]):
+class Names(_Column):
     """Some names: one a line for people, with commas for programs."""
 
     def human_readable(self) -> str:

@@ -46,8 +46,9 @@ class Check(PeopleLister):
 
     def take_action(self, parsed_args: argparse.Namespace
                     ) -> tuple[Sequence[str], Any]:
-        self.findings = check_site(self.site(parsed_args),
-                                   parsed_args.timeout)
+        with self.arrays(parsed_args) as arrays:
+            self.findings = check_site(self.site(parsed_args), arrays,
+                                       parsed_args.timeout)
         self.at_least(Exit(int(worst(self.findings))))
         return COLUMNS, [
             _row(finding) for finding in self.findings
@@ -57,11 +58,11 @@ class Check(PeopleLister):
         show_findings(self.findings, self.app.stdout, parsed_args.problems)
 
 
-def check_site(site: Site, timeout_seconds: float) -> list[Finding]:
+def check_site(site: Site, arrays: Arrays,
+               timeout_seconds: float) -> list[Finding]:
     """Return all findings, back end by back end."""
-    with Arrays(timeout_seconds) as arrays:
-        reports = each(site.entries, lambda entry: check_entry(
-            entry, arrays, timeout_seconds))
+    reports = each(site.entries, lambda entry: check_entry(
+        entry, arrays, timeout_seconds))
     check_sharing(site.entries, reports)
     return [finding for report in reports for finding in report.findings]
 

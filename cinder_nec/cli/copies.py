@@ -16,7 +16,6 @@ from cinder_nec.cli.base import PeopleLister
 from cinder_nec.cli.cells import Rate, Share, Size
 from cinder_nec.cli.copying import Copying, Looker, id_of
 from cinder_nec.cli.drawing import drawn
-from cinder_nec.cli.reading import Arrays
 from cinder_nec.cli.status import NotRun
 from cinder_nec.cli.terminal import live_console, write
 
@@ -57,7 +56,7 @@ class Copies(PeopleLister):
             raise NotRun('--watch goes with the table only')
         site = self.site(parsed_args)
         looker = Looker(self.clock)
-        with Arrays(parsed_args.timeout) as arrays:
+        with self.arrays(parsed_args) as arrays:
             def look() -> Rows:
                 return [_row(copy, looker) for _entry, copies in
                         self.of_each(site, arrays, looker.look)

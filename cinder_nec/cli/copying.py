@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 
 from cinder_nec import naming, retry
@@ -11,7 +12,6 @@ from cinder_nec.backend.copying.progress import Progress
 from cinder_nec.cli.relations import Relations, relations_on
 from cinder_nec.cli.site import Entry
 from cinder_nec.model import (
-    ArrayConfig,
     LogicalDisk,
     PairState,
     PairStatus,
@@ -72,9 +72,11 @@ class Looker:
             self._read_at[group] = now
         self._read_at.setdefault(group, now)
         config = array.inventory.current()
+        lds = {ld.name.label: ld for ld in config.logical_disks.values()
+               if ld.name.label}
         found = [copy for copy in _copies(
-            group, config, relations_on(array, config))
-            if _concerns(entry, copy, config)]
+            group, lds, relations_on(array, config))
+            if _concerns(entry, copy, lds)]
         if any(copy.runs for copy in found):
             self._idle.discard(group)
         else:
@@ -92,26 +94,25 @@ class Looker:
         return progress
 
 
-def _copies(backend: str, config: ArrayConfig,
+def _copies(backend: str, lds: Mapping[str, LogicalDisk],
             found: Relations) -> list[Copying]:
-    lds = {ld.name.label: ld for ld in config.logical_disks.values()
-           if ld.name.label}
     return [*(_pair(backend, pair, lds) for pair in found.pairs.values()),
             *(_generation(backend, one, lds)
               for one in found.generations.values()
               if one.state in _SNAPSHOT_WORK)]
 
 
-def _concerns(entry: Entry, copy: Copying, config: ArrayConfig) -> bool:
+def _concerns(entry: Entry, copy: Copying,
+              lds: Mapping[str, LogicalDisk]) -> bool:
     """Tell whether one end of a copy is in nec_pools of a back end."""
     pools = entry.config.pools if entry.config else ()
-    return not pools or any(
-        ld.pool in pools for ld in config.logical_disks.values()
-        if ld.name.label in (copy.source, copy.target))
+    ends = (lds.get(copy.source), lds.get(copy.target))
+    return not pools or any(ld is not None and ld.pool in pools
+                            for ld in ends)
 
 
 def _pair(backend: str, pair: PairStatus,
-          lds: dict[str, LogicalDisk]) -> Copying:
+          lds: Mapping[str, LogicalDisk]) -> Copying:
     back = pair.state in _RESTORING
     target = lds.get(pair.rv)
     runs = (pair.state not in AT_REST
@@ -124,7 +125,7 @@ def _pair(backend: str, pair: PairStatus,
 
 
 def _generation(backend: str, one: SnapStatus,
-                lds: dict[str, LogicalDisk]) -> Copying:
+                lds: Mapping[str, LogicalDisk]) -> Copying:
     restores = one.state is SnapState.RESTORING
     return Copying(
         backend, one.sv if restores else one.bv,

@@ -14,7 +14,6 @@ from cinder_nec.cli import cloud
 from cinder_nec.cli.base import SiteLister
 from cinder_nec.cli.cells import Names, Size
 from cinder_nec.cli.cloud import Known
-from cinder_nec.cli.reading import Arrays
 from cinder_nec.cli.relations import Relations, relations_on
 from cinder_nec.cli.site import Entry
 from cinder_nec.cli.status import Exit, NotRun
@@ -66,7 +65,7 @@ class List(SiteLister):
                 return config, Relations({}, {})
             return config, relations_on(array, config)
 
-        with Arrays(parsed_args.timeout) as arrays:
+        with self.arrays(parsed_args) as arrays:
             found = self.of_each(site, arrays, read)
         for entry, (_config, relations) in found:
             for problem in relations.problems:
@@ -177,9 +176,9 @@ def _belongs(label: str, relations: Relations) -> Iterable[str]:
     pair = relations.pairs.get(label)
     if pair is not None:
         yield f'RV of {pair.mv} ({pair.state.value})'
-    count = sum(one.mv == label for one in relations.pairs.values())
+    count = relations.pair_counts.get(label, 0)
     if count:
         yield f'MV of {count}'
-    count = sum(one.bv == label for one in relations.generations.values())
+    count = relations.generation_counts.get(label, 0)
     if count:
         yield f'BV of {count}'

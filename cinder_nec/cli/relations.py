@@ -7,8 +7,10 @@ partner.  One question for each MV and each BV tells all of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
+import functools
 from typing import TypeVar
 
 from cinder_nec import errors
@@ -36,6 +38,16 @@ class Relations:
     pairs: Mapping[str, PairStatus]
     generations: Mapping[str, SnapStatus]
     problems: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def pair_counts(self) -> Mapping[str, int]:
+        """How many RVs an MV has, by its label."""
+        return Counter(pair.mv for pair in self.pairs.values())
+
+    @functools.cached_property
+    def generation_counts(self) -> Mapping[str, int]:
+        """How many generations a BV has, by its label."""
+        return Counter(one.bv for one in self.generations.values())
 
 
 def pairs_on(array: Array, config: ArrayConfig) -> Relations:

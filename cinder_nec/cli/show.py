@@ -12,7 +12,6 @@ from rich.text import Text
 
 from cinder_nec.cli.base import PeopleLister, SiteLister
 from cinder_nec.cli.drawing import drawn
-from cinder_nec.cli.reading import Arrays
 from cinder_nec.cli.sheets import BY_NAME, SHEETS, Sheet
 from cinder_nec.cli.site import Entry
 from cinder_nec.cli.terminal import write
@@ -27,7 +26,7 @@ class _Reading(SiteLister):
 
     def configs(self, parsed_args: argparse.Namespace
                 ) -> list[tuple[Entry, ArrayConfig]]:
-        with Arrays(parsed_args.timeout) as arrays:
+        with self.arrays(parsed_args) as arrays:
             return self.of_each(
                 self.site(parsed_args), arrays,
                 lambda entry, array: array.inventory.current())

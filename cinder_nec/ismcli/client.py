@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import random
 import time
 
@@ -61,14 +62,18 @@ class IsmClient:
     :param gate: shared by all clients of the array in this process
     :param legacy_view: None for iSMquery, else whether the legacy iSMview
         is asked for its optimized form (``nec_ismview_alloptimize``)
+    :param patience_seconds: how long an answer may take, if a command does
+        not ask for less
     """
 
     def __init__(self, transport: Transport, gate: ChangeGate, *,
                  clock: retry.Clock, legacy_view: bool | None = None,
                  busy_retry: retry.RetryPolicy = BUSY_RETRY,
                  link_retry: retry.RetryPolicy = LINK_RETRY,
-                 start_retry: retry.RetryPolicy = START_RETRY) -> None:
+                 start_retry: retry.RetryPolicy = START_RETRY,
+                 patience_seconds: float = math.inf) -> None:
         self._transport = transport
+        self._patience_seconds = patience_seconds
         self._gate = gate
         self._clock = clock
         self._legacy_view = legacy_view
@@ -144,8 +149,9 @@ class IsmClient:
     def _once(self, command: Command) -> CommandResult:
         started = self._clock.now()
         try:
-            result = self._transport.run(command.text,
-                                         command.timeout_seconds)
+            result = self._transport.run(
+                command.text,
+                min(command.timeout_seconds, self._patience_seconds))
             seconds = self._clock.now() - started
             LOG.debug('`%s`: status %d after %.2f s', command.text,
                       result.status, seconds)

@@ -61,6 +61,7 @@ def test_both_protocols_and_methods(site: Site) -> None:
 
 @pytest.mark.parametrize(('option', 'value', 'check', 'level'), [
     ('nec_pool', '0', 'unknown-option', 'warning'),
+    ('volume_backend_nam', 'gold', 'unknown-option', 'warning'),
     ('nec_ismview_dir', '/tmp', 'idle-option', 'warning'),
     ('nec_ismcli_fip', None, 'options', 'error'),
     ('nec_iscsi_portals_per_cont', 'many', 'options', 'error'),
@@ -174,6 +175,16 @@ def test_an_answer_that_breaks_off(site: Site) -> None:
     site.array.control.add_fault('truncate', prefix='iSMquery', times=None)
     try:
         assert problems(site.check()) == {'query': 'error'}
+    finally:
+        site.array.control.clear_faults()
+
+
+def test_an_array_that_hangs(site: Site) -> None:
+    site.array.control.add_fault('hang_before', prefix='iSMquery',
+                                 times=None)
+    try:
+        assert problems(site.check('--patience', '0.5')) == {
+            'query': 'error'}
     finally:
         site.array.control.clear_faults()
 
@@ -305,6 +316,14 @@ def test_no_file_and_no_such_back_end(site: Site, tmp_path: Path) -> None:
     ['check', '-f', 'html']])
 def test_a_wrong_command_line(line: list[str]) -> None:
     assert necctl.run(*line)[0] == 3
+
+
+def test_no_secret_in_the_log(site: Site) -> None:
+    """necctl.run() looks for the password in all that is written."""
+    for command in (('-v', '-v', 'check'), ('--debug', 'show'),
+                    ('-v', '-v', '-v', 'list')):
+        status, out, _err = site.run(*command)
+        assert status < 2 and out
 
 
 def test_help_and_completion() -> None:
