@@ -42,7 +42,12 @@ def check(command: str, output: str, page: Path = COMMANDS_PAGE) -> None:
         start, end = found.span('output')
         page.write_text(text[:start] + _indented(output) + text[end:],
                         'utf-8')
-    assert blocks(page)[command] == output
+    assert _comparable(blocks(page)[command]) == _comparable(output)
+
+
+def _comparable(output: str) -> str:
+    """Leave out how many checks are well: each new one adds to it."""
+    return re.sub(r'^  [0-9]+ ok,', '  ... ok,', output, flags=re.M)
 
 
 def _plain(output: str) -> str:

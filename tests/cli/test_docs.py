@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 
+import pyparsing
 import pytest
 
 from tests import docblocks
@@ -23,7 +24,10 @@ def test_there_is_something_to_compare() -> None:
 
 
 @pytest.mark.parametrize('command', COMMANDS)
-def test_block(site: Site, command: str) -> None:
+def test_block(site: Site, command: str,
+               monkeypatch: pytest.MonkeyPatch) -> None:
+    # One release of it is a finding; which one is here does not matter.
+    monkeypatch.setattr(pyparsing, '__version__', '3.2.0')
     site.sections['DEFAULT']['enabled_backends'] = GOLD
     if 'check' in command:
         site.sections[GOLD]['nec_pool'] = '0'
