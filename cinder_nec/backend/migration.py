@@ -152,7 +152,7 @@ class Migration:
         Undo: nothing to undo; the LD that is the volume is never touched.
         Crash leaves: what was not removed yet.
 
-        :returns: what must stay, and why
+        :returns: what must stay, and why, with the commands for it
         :raises errors.NecError: the array refuses it
         """
         names = (migrating(name), parked(name))
@@ -169,8 +169,10 @@ class Migration:
             return []
         volume = self._volumes.find(name)
         if volume is None:
-            return [f'{ld.name}: `{name}` does not exist, so it may be the '
-                    'volume' for ld in left]
+            return [_for_operator(
+                f'`{ld.name}`: `{name}` does not exist, so it may be the '
+                'volume', f'iSMcfg nickname -ldname {ld.name} -newname '
+                f'{name}') for ld in left]
         return [text for ld in left if ld.ldn != volume.ldn
                 for text in self._remove_left(volume, ld)]
 
@@ -178,28 +180,39 @@ class Migration:
                      ld: LogicalDisk) -> list[str]:
         """Remove what is not the volume, as far as that is certain."""
         config = self._inventory.current()
-        if config.mapped_to(ld.ldn):
-            return [f'{ld.name}: it is in an LD Set']
+        unbind = f'iSMcfg ldunbind -ldname {ld.name}'
+        sets = [f'iSMcfg delldsetld -ldset {s.name} -ldname {ld.name}'
+                for s in config.mapped_to(ld.ldn)]
+        if sets:
+            return [_for_operator(f'`{ld.name}` is in an LD Set', *sets,
+                                  unbind)]
         if ld.capacity_bytes > volume.capacity_bytes:
-            return [f'{ld.name}: it is larger than `{volume.name}`']
+            return [_for_operator(
+                f'`{ld.name}` is larger than `{volume.name}`', unbind)]
         if ld.has(RplAttribute.RV):
-            return self._end_copy(volume.name, ld)
+            return self._end_copy(volume.name, ld, unbind)
         if ld.attributes != {RplAttribute.IV}:
-            return [f'{ld.name}: it is paired or has snapshots']
+            return [_for_operator(
+                f'`{ld.name}` is paired or has snapshots, which have to be '
+                'removed first', unbind)]
         LOG.info('`%s` is left of a migration that was broken off; it is '
                  'removed.', ld.name)
         self._unbind(ld.name)
         return []
 
-    def _end_copy(self, name: LdName, ld: LogicalDisk) -> list[str]:
-        pair = self._pairs.pair_of(name.label, ld.name.label)
-        if pair is None:
-            return [f'{ld.name}: it is paired with another than `{name}`']
+    def _end_copy(self, name: LdName, ld: LogicalDisk,
+                  unbind: str) -> list[str]:
+        pair = self._pairs.pair_of_rv(ld.name.label)
+        if pair is not None and pair.mv != name.label:
+            return [_for_operator(
+                f'`{ld.name}` is paired with `{pair.mv}` instead of '
+                f'`{name}`', f'iSMrc_pair -unpair -mv {pair.mv} -mvflg ld '
+                f'-rv {ld.name.label} -rvflg ld -force all', unbind)]
         LOG.info('Ending the migration of `%s`, which was broken off.', name)
-        if pair.state in COPYING:
+        if pair is not None and pair.state in COPYING:
             self._pairs.stop_following(name, ld.name,
                                        VolumeAccess.READ_WRITE)
-        elif pair.state is not PairState.SEPARATING:
+        elif pair is None or pair.state is not PairState.SEPARATING:
             self._pairs.dissolve(name, ld.name)
             self._unbind(ld.name)
             return []
@@ -356,6 +369,11 @@ class Migration:
             LOG.info('Trying once more to unbind `%s`: %s', name, error)
             carry_out(lambda: self._client.ldunbind(name), unbound)
         self._inventory.record(changes.unbound(name))
+
+
+def _for_operator(what: str, *commands: str) -> str:
+    return (f'{what}. When it is certain that nobody uses it: '
+            f'{", then ".join(commands)}')
 
 
 def _check_movable(config: ArrayConfig, ld: LogicalDisk) -> None:

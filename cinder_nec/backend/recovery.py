@@ -233,7 +233,7 @@ class Recovery:
         owned = {volume.name: volume for volume in volumes}
         for volume in volumes:
             self._each(f'the migration of `{volume.name}`',
-                       functools.partial(self._resume, volume))
+                       functools.partial(self._resume, volume.name))
         self._each('names of migrated volumes',
                    functools.partial(self._end_takes, owned))
         self._each('mappings', functools.partial(
@@ -249,10 +249,8 @@ class Recovery:
             owned, [v.name for v in volumes if v.unfinished]))
         self._each('kept differences', self._copying.tidy)
 
-    def _resume(self, volume: Owned) -> None:
-        self._tell(f'{left}. When it is certain that nobody uses it: iSMcfg '
-                   f'ldunbind -ldname {left.partition(": ")[0]}'
-                   for left in self._migration.resume(volume.name))
+    def _resume(self, name: LdName) -> None:
+        self._tell(self._migration.resume(name))
 
     def _end_takes(self, owned: dict[LdName, Owned]) -> None:
         """Give back the names of LDs whose migration did not end.

@@ -153,6 +153,13 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
             if 'cannot decide' in r.getMessage()]
 
 
+def paste(site: Site, text: str) -> None:
+    """Do what a message tells the operator to."""
+    _, _, commands = text.partition('nobody uses it: ')
+    for command in commands.split(', then '):
+        assert site.engine.execute(command).reply.status == 0, command
+
+
 # -- without a name ----------------------------------------------------
 
 def bind_and_die(site: Site) -> int:
@@ -228,12 +235,7 @@ def test_a_nameless_ld_of_nobody_is_told_of_once(site, caplog):
     service.wait()
     assert 900 in numbers(site.engine)
     [text] = [t for t in told(caplog) if 'LD 900' in t]
-    # What it says can be pasted.
-    commands = [part.partition(', then ')[0]
-                for part in text.split('iSMcfg ')[1:]]
-    for command in commands:
-        command = 'iSMcfg ' + command.removesuffix(', then')
-        assert site.engine.execute(command.strip()).reply.status == 0, command
+    paste(site, text)
     assert numbers(site.engine) == before
 
 
@@ -370,7 +372,10 @@ def test_a_copy_that_is_paired_with_a_stranger_stays(site, caplog):
     service = site.service()
     service.recovery.run([Owned(VOLUME)], [])
     assert migrating(VOLUME).label in lab.lds()
-    assert any('paired with another' in text for text in told(caplog))
+    [text] = [t for t in told(caplog) if 'instead of' in t]
+    lab.time.sleep(10_000)
+    paste(site, text)
+    assert migrating(VOLUME).label not in lab.lds()
 
 
 @pytest.mark.parametrize('left', [migrating(VOLUME), parked(VOLUME)])
@@ -381,7 +386,9 @@ def test_what_a_host_sees_stays(site, left, caplog):
     lab.access.attach(left, host())
     site.service().recovery.run([Owned(VOLUME)], [])
     assert left.label in lab.lds()
-    assert any('LD Set' in text for text in told(caplog))
+    [text] = [t for t in told(caplog) if 'LD Set' in t]
+    paste(site, text)
+    assert left.label not in lab.lds()
 
 
 def test_the_last_ld_that_may_be_the_volume_stays(site, caplog):
@@ -391,7 +398,9 @@ def test_the_last_ld_that_may_be_the_volume_stays(site, caplog):
     lab.snapshots.create_snapshot(parked(VOLUME), SNAPSHOT)
     site.service().recovery.run([Owned(VOLUME)], [])
     assert parked(VOLUME).label in lab.lds()
-    assert any('may be the volume' in text for text in told(caplog))
+    [text] = [t for t in told(caplog) if 'may be the volume' in t]
+    paste(site, text)
+    assert VOLUME.label in lab.lds()
 
 
 def test_volumes_of_others_are_not_looked_at(site):
