@@ -7,7 +7,7 @@ does to the process is put back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import importlib.metadata
 import io
@@ -29,15 +29,19 @@ class _Text(io.StringIO):
 
 
 def run(*arguments: str, env: Mapping[str, str] | None = None,
-        typed: str | None = None) -> tuple[int, str, str]:
+        typed: str | Callable[[], str] | None = None
+        ) -> tuple[int, str, str]:
     """Run the command; its status, standard output and standard error.
 
-    :param typed: what a person types at a terminal; None: no terminal
+    :param typed: what a person types at a terminal, or who types it; None:
+        no terminal
     """
     (entry,) = importlib.metadata.entry_points(
         group='console_scripts', name='cinder-nec')
-    out, err, keyboard = _Text(), _Text(), io.StringIO(typed or '')
-    keyboard.isatty = lambda: typed is not None  # type: ignore[method-assign]
+    out, err = _Text(), _Text()
+    keyboard = mock.Mock(isatty=lambda: typed is not None)
+    keyboard.readline = typed if callable(typed) else io.StringIO(
+        typed or '').readline
     clean = {key: value for key, value in os.environ.items()
              if not key.startswith(_CLOUD)}
     with (mock.patch.dict(os.environ, {**clean, **(env or {})}, clear=True),

@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
+from cinder_nec import errors
 from cinder_nec.cli import check_figures
 from cinder_nec.cli.catalog import BY_ID
 from cinder_nec.cli.findings import Report
+from cinder_nec.cli.reading import Arrays
+from cinder_nec.cli.site import read_site
+from cinder_nec.model import LdName
 from tests import necctl
 from tests.cli.site import GOLD, SILVER, Site
 
@@ -241,6 +245,19 @@ def test_the_ld_set_of_this_host(site: Site,
     assert text() == 'LX:compute1.'
     host['initiator'] = 'iqn.1994-05.com.redhat:stranger'
     assert problems(site.check()) == {'host-ld-set': 'error'}
+
+
+def test_no_change_passes(site: Site) -> None:
+    """The connection itself lets none through; the fixture looks, too."""
+    site.write()
+    (entry, *_more) = read_site([str(site.conf)]).entries
+    assert entry.config is not None
+    with Arrays() as arrays:
+        client = arrays.of(entry.config).client
+        assert client.query_all().product_id == 'M310'
+        with pytest.raises(errors.StateError):
+            client.ldunbind(LdName('LX', 'oracle_data'))
+    assert 'LX:oracle_data' in site.array.lds()
 
 
 # -- several back ends ------------------------------------------------------

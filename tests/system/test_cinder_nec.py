@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -26,7 +26,8 @@ def cloud(request: pytest.FixtureRequest,
 
 
 def run(cloud: Cloud, *arguments: str, asks_cinder: bool = True,
-        typed: str | None = None) -> tuple[int, str, str]:
+        typed: str | Callable[[], str] | None = None
+        ) -> tuple[int, str, str]:
     """Run the command on the cloud's cinder.conf."""
     return necctl.run(
         *arguments, '--config-file', str(cloud.stage.cinder.layout.conf),
@@ -104,6 +105,39 @@ def test_audit_mends_only_what_is_safe(cloud: Cloud) -> None:
         for name in ('LX:unbind_0384', f'LX:{names.label(NOBODY)}'):
             if name in cloud.array.lds():
                 cloud.array.run(f'iSMcfg ldunbind -ldname {name}')
+
+
+def test_what_has_changed_meanwhile_is_left_alone(cloud: Cloud) -> None:
+    """While somebody thinks about the answer, the LD gets another name."""
+    leave(cloud, 900, 'unbind_0384')
+    other = f'LX:{names.label(NOBODY)}'
+
+    def answer() -> str:
+        cloud.array.run('iSMcfg nickname -ldname LX:unbind_0384 -newname '
+                        f'{other}')
+        return 'y\n'
+
+    try:
+        mark = cloud.array.mark()
+        status, out, _err = run(cloud, 'audit', '--mend', typed=answer)
+        assert status == 1 and 'has changed meanwhile' in out
+        assert other in cloud.array.lds()
+        assert not [c for c in cloud.array.journal(mark) if c.is_change]
+    finally:
+        cloud.array.run(f'iSMcfg ldunbind -ldname {other}')
+
+
+def test_a_mending_that_is_refused(cloud: Cloud) -> None:
+    leave(cloud, 900, 'unbind_0384')
+    cloud.array.control.add_fault('refuse', prefix='iSMcfg ldunbind',
+                                  text='Not now.')
+    try:
+        status, out, err = run(cloud, 'audit', '--mend', '--yes')
+        assert status == 2 and 'Not now.' in err
+        assert 'is mended' not in out
+    finally:
+        cloud.array.control.clear_faults()
+        cloud.array.run('iSMcfg ldunbind -ldname LX:unbind_0384')
 
 
 def test_the_page_shows_an_audit(cloud: Cloud) -> None:
