@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""tools/soak: what it takes for an error."""
+"""tools/soak: one minute of it, and what it takes for an error."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 import random
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -14,6 +17,23 @@ from soak_suite.api import Failed
 from soak_suite.main import parse
 from soak_suite.things import Things, Volume, Windows
 from soak_suite.worker import Diary, Result
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.service
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_one_minute_of_it(tmp_path: Path):
+    """Its own choices differ from run to run: so many more are tried."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'soak_suite.main', '--minutes', '1',
+         '--workers', '4', '--state', str(tmp_path / 'soak')],
+        env={**os.environ, 'PYTHONPATH': str(ROOT / 'tools')},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    assert '0 differences, 0 unexplained errors' in done.stdout
 
 
 def test_a_state_directory_that_is_in_use_is_refused(tmp_path: Path):
