@@ -186,9 +186,11 @@ def test_a_control_volume_beside_a_link_volume_is_in_order(lab):
                 {'ld': f'{label}_l', 'lun': 1}]})
     assert [f.standing for f in look(
         lab, volume(), snapshot(Phase.CHANGING))] == [Standing.IN_FLIGHT]
-    left = {f.kind for f in look(lab, volume(), snapshot())}
-    assert left == {FindingKind.LINK_VOLUME_LEFT,
-                    FindingKind.MAPPING_WITHOUT_ATTACHMENT}
+    left = {f.kind: f for f in look(lab, volume(), snapshot())}
+    assert set(left) == {FindingKind.LINK_VOLUME_LEFT,
+                         FindingKind.MAPPING_WITHOUT_ATTACHMENT}
+    # A host may be reading it.
+    assert not left[FindingKind.LINK_VOLUME_LEFT].is_safe
 
 
 @pytest.mark.parametrize('attributes', ('', '-ldattr cv '))
@@ -303,6 +305,17 @@ def test_a_clone_that_was_broken_off(ddr):
     assert finding.cinder_id == OTHER
 
 
+def test_a_replica_whose_copy_was_broken_off(ddr):
+    ddr.volumes.create(ld(VOLUME), 1, [POOL])
+    ddr.snapshots.create_snapshot(ld(VOLUME), ld(SNAPSHOT))
+    ddr.operate('pair_state', rv=ld(SNAPSHOT).label, state='fault')
+    finding = only(ddr, volume(), snapshot())
+    assert finding.kind is FindingKind.PAIR_BROKEN
+    assert finding.cinder_id == SNAPSHOT
+    assert not finding.steps
+    assert look(ddr, volume(), snapshot(Phase.CREATING)) == []
+
+
 def test_a_pair_of_a_migration_that_is_over(lab):
     lab.volumes.create(ld(VOLUME), 1, [POOL])
     lab.volumes.create(ld(VOLUME, '_m'), 1, [POOL])
@@ -388,6 +401,13 @@ def test_a_mapping_without_an_attachment(lab):
                 attachment(1)).standing is Standing.IN_FLIGHT
     carry_out(lab, finding)
     assert look(lab, volume(), attachment(1)) == []
+
+
+def test_what_is_being_attached_or_detached_is_in_flight(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    lab.access.attach(ld(VOLUME), host(2))
+    assert only(lab, volume(), attachment(1, Phase.CHANGING)
+                ).standing is Standing.IN_FLIGHT
 
 
 def test_an_attachment_whose_host_is_not_known_explains_by_its_target(lab):
