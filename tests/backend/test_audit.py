@@ -383,6 +383,17 @@ def test_sizes_that_differ(lab, size_gib):
                             phase=Phase.CHANGING)) == []
 
 
+def test_a_snapshot_may_be_larger_than_when_it_was_taken(ddr):
+    """With data replication it is expanded together with its volume."""
+    ddr.volumes.create(ld(VOLUME), 2, [POOL])
+    ddr.snapshots.create_snapshot(ld(VOLUME), ld(SNAPSHOT))
+    assert look(ddr, volume(size_gib=2), snapshot(size_gib=1)) == []
+    finding = only(ddr, volume(size_gib=2), snapshot(size_gib=3))
+    assert finding.kind is FindingKind.SIZE_DIFFERS
+    assert look(ddr, volume(size_gib=2),
+                snapshot(Phase.CHANGING, size_gib=3)) == []
+
+
 def test_a_volume_is_found_by_its_name_id(lab):
     lab.volumes.create(ld(OTHER), 1, [POOL])
     assert look(lab, volume(name_id=OTHER)) == []
