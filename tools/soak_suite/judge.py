@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ from soak_suite.things import Things, Volume
 SETTLE_SECONDS = 120.0
 REST_SECONDS = 15.0
 _TRIES = 3
+_DELETING = 4
 _RESTING = ('available', 'in-use', 'reserved')
 
 Say = Callable[[str], None]
@@ -74,7 +76,6 @@ class Judge:
         self._say = say
         self._api = Api(cloud)
         self._client = self._api.client
-        self._mender = Mender(cloud, self._api, things, random.Random(0))
         self._known_hosts = state / 'known_hosts'
         self.before = cloud.array.contents()
 
@@ -157,22 +158,24 @@ class Judge:
         for ident in self._statuses()['volumes']:
             # One whose creation got no answer is in nobody's list.
             known.setdefault(ident, Volume(ident, '', 0))
-        left = []
-        for volume in known.values():
-            problem = self._delete(volume)
-            if problem:
-                left.append(f'volume {volume.id} cannot be deleted: '
-                            f'{problem}')
+        with ThreadPoolExecutor(_DELETING) as threads:
+            problems = list(threads.map(self._delete, known.values()))
+        left = [f'volume {volume.id} cannot be deleted: {problem}'
+                for volume, problem in zip(known.values(), problems,
+                                           strict=True) if problem]
         left += [f'{kind[:-1]} {ident} is in Cinder still, {status}'
                  for kind, found in self._statuses().items()
                  for ident, status in found.items()]
         return left
 
     def _delete(self, volume: Volume) -> str:
+        """Delete a volume; return what is in the way, or ''."""
+        mender = Mender(self._cloud, Api(self._cloud), self._things,
+                        random.Random(0))
         problem = ''
         for _ in range(_TRIES):
             try:
-                self._mender.remove(volume)
+                mender.remove(volume)
                 return ''
             except (Failed, Refused, Interrupted) as error:
                 problem = str(error)
