@@ -102,6 +102,8 @@ class TwoNodes(contextlib.ExitStack):
             'cluster': CLUSTER if is_node else None,
             'transport_url': self._services.transport_url,
             'osapi_volume_listen_port': self._port,
+            # As Cinder has it: a start may meet a fault.
+            'reinit_driver_count': 3,
             'rpc_response_timeout': 60, 'service_down_time': 20,
             'report_interval': 5, 'periodic_interval': 10,
             'backend_stats_polling_interval': 15,
