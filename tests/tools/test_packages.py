@@ -24,7 +24,8 @@ from cinder_nec import __version__
 from harness.venvs import ROOT
 
 # Seconds of building; no service, but nothing for --fast either.
-pytestmark = [pytest.mark.service, pytest.mark.slow]
+pytestmark = [pytest.mark.service, pytest.mark.slow,
+              pytest.mark.timeout(600)]
 
 SPEC = ROOT / 'packaging' / 'rpm' / 'python-cinder-nec.spec'
 DEBIAN = ROOT / 'packaging' / 'debian'
@@ -140,6 +141,56 @@ def test_what_is_wrong_is_seen(
     spoil(unpacked)
     found = contents.problems(unpacked)
     assert len(found) == 1 and word in found[0]
+
+
+# -- into a root of their own -------------------------------------------------
+
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason='missing: root, whom rpm and dpkg want')
+
+
+def say(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True,
+                          env={'PATH': build.SYSTEM_PATH, 'LC_ALL': 'C'})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@as_root
+def test_the_rpm_is_installed_verified_and_erased(
+        built: dict[str, Path], tmp_path: Path) -> None:
+    """Without scripts: they would be run in a root without a shell."""
+    package, root = of_kind('rpm', built), tmp_path / 'root'
+    (root / 'var' / 'lib' / 'rpm').mkdir(parents=True)
+    rpm = ('rpm', '--root', str(root))
+    say(*rpm, '--install', '--nodeps', '--noscripts', str(package))
+    assert contents.problems(Unpacked(root)) == []
+    assert contents.import_all(Unpacked(root)) > 50
+    assert say(*rpm, '--verify', '--nodeps', 'python3-cinder-nec') == ''
+    say(*rpm, '--erase', '--noscripts', 'python3-cinder-nec')
+    left = {path.name for path in root.rglob('*')}
+    assert not [name for name in left if 'cinder' in name]
+
+
+@as_root
+def test_the_deb_is_installed_and_verified(
+        built: dict[str, Path], tmp_path: Path) -> None:
+    """Unpacked by dpkg; to configure it takes a whole system."""
+    package, root = of_kind('deb', built), tmp_path / 'root'
+    for name in ('info', 'updates', 'triggers'):
+        (root / 'var' / 'lib' / 'dpkg' / name).mkdir(parents=True)
+    (root / 'var' / 'lib' / 'dpkg' / 'status').write_text('')
+    dpkg = ('dpkg', f'--root={root}', '--force-not-root',
+            '--log=/dev/null')
+    say(*dpkg, '--unpack', str(package))
+    assert contents.problems(Unpacked(root)) == []
+    assert contents.import_all(Unpacked(root)) > 50
+    assert say(*dpkg, '--verify', 'python3-cinder-nec') == ''
+    changed = next(root.rglob('cinder_nec/volume.py'))
+    changed.write_text('')
+    assert str(changed.relative_to(root)) in subprocess.run(
+        [*dpkg, '--verify', 'python3-cinder-nec'], capture_output=True,
+        text=True).stdout
 
 
 # -- what they say of themselves ---------------------------------------------
