@@ -330,8 +330,10 @@ def test_the_lookup_service_is_asked_for_at_start(monkeypatch, cls):
     monkeypatch.setattr(fczm_utils, 'create_lookup_service', lambda: lookup)
     monkeypatch.setattr(module.config, 'load', lambda *_arguments: None)
     monkeypatch.setattr(module.assembly, 'build',
-                        lambda *arguments: given.append(arguments[-1]))
+                        lambda _config, _protocol, _method, fabric, *_rest:
+                        given.append(fabric))
     driver = object.__new__(cls)
     driver._driver_name = driver.host = driver.configuration = ''
+    driver.cluster_name = None
     driver.do_setup(None)
     assert given == [lookup]
