@@ -107,6 +107,7 @@ class Recovery:
         self._pools = frozenset(pools)
         self._start = start
         self._told: set[str] = set()
+        self._ending = threading.Lock()
 
     # -- without Cinder's objects --------------------------------------
 
@@ -172,7 +173,17 @@ class Recovery:
             [ld for ld in self._nameless(config) if ld.ldn in others])
 
     def _end_entry(self, entry: Entry) -> None:
-        """Unbind what an entry of the journal proves to be ours."""
+        """Unbind what an entry of the journal proves to be ours.
+
+        One at a time: the start's thread and the stats may come together.
+        """
+        with self._ending:
+            # The number may be in use again since it was looked at.
+            if any(left.entry == entry for left
+                   in self._volumes.journal.left(entry.kind)):
+                self._end(entry)
+
+    def _end(self, entry: Entry) -> None:
         if entry.kind is Kind.CONTROL:
             self._end_control(entry)
             return

@@ -8,9 +8,11 @@ one has left; real kills are in tests/kill.
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 import logging
 import os
 from pathlib import Path
+import threading
 import time
 from typing import Any
 
@@ -237,6 +239,33 @@ def test_a_nameless_ld_of_nobody_is_told_of_once(site, caplog):
     [text] = [t for t in told(caplog) if 'LD 900' in t]
     paste(site, text)
     assert numbers(site.engine) == before
+
+
+def test_two_that_come_together_unbind_it_once(site, caplog, monkeypatch):
+    """The thread of the start, and the stats."""
+    ldn = bind_and_die(site)
+    site.age()
+    service = site.service()
+    recovery, volumes = service.recovery, service.lab.volumes
+    real, calls = volumes.unbind_nameless, []
+    second = threading.Thread(target=recovery.go_on)
+    both = threading.Barrier(2)
+
+    def unbind(ld):
+        calls.append(ld.ldn)
+        if len(calls) == 1:
+            second.start()
+        # Without a lock the other one comes here as well.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.3)
+        return real(ld)
+
+    monkeypatch.setattr(volumes, 'unbind_nameless', unbind)
+    recovery.go_on()
+    second.join(30)
+    assert calls == [ldn]
+    assert ldn not in numbers(site.engine)
+    assert not told(caplog)
 
 
 def test_the_arrays_own_disks_are_not_told_of(site, caplog):

@@ -15,7 +15,8 @@ from soak_suite.cloud import BACKENDS, LIMITED, Cloud, is_replication
 from soak_suite.things import Snapshot, Things, Volume
 
 CONTENT_BYTES = 16
-# An MV has three pairs; one is left for copies of it.
+MAX_PAIRS = 3
+# One pair is left for copies of the volume.
 MAX_SNAPSHOTS = {True: 2, False: 4}
 MAX_SIZE = 4
 _SERIAL = itertools.count(1)
@@ -110,11 +111,18 @@ class Actions:
     # -- snapshots -----------------------------------------------------
 
     def snapshot(self) -> str:
-        """A snapshot of a volume, attached or not."""
-        with self._lend(lambda v: _whole(v) and v.points < MAX_SNAPSHOTS[
-                is_replication(v.backend)], alone=False, for_snapshot=True
-                ) as volume:
-            if volume is None:
+        """A snapshot of a volume, attached or not.
+
+        With data replication it is refused while copies of the volume take
+        all its pairs, so those are looked at first, and none may begin.
+        """
+        pairs = self._rng.random() < 0.5
+        with self._lend(lambda v: (
+                _whole(v) and is_replication(v.backend) is pairs
+                and v.points < MAX_SNAPSHOTS[pairs]), alone=pairs,
+                for_snapshot=True) as volume:
+            if volume is None or (pairs and self._count_pairs(volume)
+                                  >= MAX_PAIRS):
                 return NOTHING
             name = self._name()
             try:
@@ -263,6 +271,12 @@ class Actions:
             pair['rv'] == ld['name'] for ld in [self._ld(volume)]
             if ld is not None
             for pair in self._array.control.state()['pairs'])
+
+    def _count_pairs(self, volume: Volume) -> int:
+        """Count those that do not give way."""
+        return sum(not point.name.endswith('_d')
+                   for point in self._array.points_in_time(volume.id)
+                   if point.kind == 'replica')
 
     def _ld(self, volume: Volume) -> dict[str, Any] | None:
         found = self._array.find_ld(volume.id)

@@ -34,6 +34,7 @@ from soak_suite.things import Things, Volume
 # Copies settle in it, and what a restart has interrupted is resumed.
 SETTLE_SECONDS = 120.0
 REST_SECONDS = 15.0
+_PASSING = (Standing.IN_FLIGHT, Standing.UNSURE)
 _TRIES = 3
 _DELETING = 4
 _RESTING = ('available', 'in-use', 'reserved')
@@ -134,7 +135,7 @@ class Judge:
     # -- the audit -----------------------------------------------------
 
     def _audit(self) -> list[Finding]:
-        """Audit until nothing is in flight, or too long."""
+        """Audit until nothing passes any more, or too long."""
         scope = AuditScope.of(POOLS, [BACKUP_POOL])
         until = time.monotonic() + SETTLE_SECONDS
         with array_reader(self._cloud.array, self._known_hosts) as read:
@@ -142,8 +143,10 @@ class Judge:
                 before = self._view()
                 array = read()
                 found = audit(array, before.until(self._view()), scope)
-                if not any(f.standing is Standing.IN_FLIGHT
-                           for f in found) or time.monotonic() > until:
+                # What has no name is taken for its own by a service that
+                # was started again, but not before half a minute.
+                if not any(f.standing in _PASSING for f in found
+                           ) or time.monotonic() > until:
                     return found
                 time.sleep(1)
 
