@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 import sys
 
+from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,16 @@ extensions = ['oslo_config.sphinxext', 'pages.checks', 'pages.layers']
 HISTORY = (ROOT / '.git').exists()
 if _has('reno') and HISTORY:
     extensions.append('reno.sphinxext')
+
+    def _name_the_release(app, tree):
+        # Without any tag reno knows no better than 0.0.0.
+        for title in tree.findall(nodes.title):
+            if title.astext() == '0.0.0':
+                title.clear()
+                title += nodes.Text(release)
+
+    def setup(app):
+        app.connect('doctree-read', _name_the_release)
 else:
     class _NoNotes(SphinxDirective):
         def run(self):

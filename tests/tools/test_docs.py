@@ -12,6 +12,7 @@ import sys
 
 import pytest
 
+from cinder_nec import __version__
 from cinder_nec.cli.catalog import CHECKS
 from cinder_nec.opts import nec_opts
 from harness import venvs
@@ -75,8 +76,10 @@ def test_every_check_is_explained(pages: Path):
 
 def test_release_notes_are_shown(pages: Path):
     pytest.importorskip('reno')
+    if not (ROOT / '.git').exists():
+        pytest.skip('release notes come out of the history')
     page = (pages / 'releasenotes.html').read_text()
-    assert '2.0.0' in page or 'Release Notes' in page
+    assert f'<h2>{__version__}' in page
     for word in ('nec_report_pools', 'nec_metrics_dir'):
         assert word in page
 
