@@ -90,8 +90,8 @@ CHECKS: tuple[Check, ...] = (
           'It can be removed from cinder.conf.', Level.WARNING),
     Check('key-file', Chapter.OPTIONS, 'Secret key file',
           'The file of nec_ismcli_privkey is missing, not readable for '
-          'this user, encrypted, or no secret key. The driver cannot log '
-          'in with it.',
+          "this user or the service's, encrypted, or no secret key. The "
+          'driver cannot log in with it.',
           'Name an unencrypted RSA, ECDSA or Ed25519 secret key that the '
           "service's user can read, on each node that runs cinder-volume."),
     Check('metrics-dir', Chapter.OPTIONS, 'Directory for Prometheus',

@@ -10,6 +10,7 @@ from cinder_nec import errors
 from cinder_nec.assembly import Array
 from cinder_nec.cli.findings import Report
 from cinder_nec.cli.reading import Arrays
+from cinder_nec.cli.rights import SERVICE_USER, service_can_read
 from cinder_nec.config import BackendConfig
 from cinder_nec.ismcli.ssh import (
     HostKeyPolicy,
@@ -105,7 +106,13 @@ def _look_for_key(config: BackendConfig, report: Report,
 
 
 def _key_is_known(config: BackendConfig, report: Report) -> None:
-    if not report.has('host-key'):
+    if report.has('host-key'):
+        return
+    if not service_can_read(config.known_hosts_file):
+        report.error('host-key', f'{config.known_hosts_file} has the key, '
+                     f'but the user {SERVICE_USER} cannot read that file.',
+                     'Give the service access to it.')
+    else:
         report.ok('host-key', 'The key is the one in '
                   f'{config.known_hosts_file}.')
 

@@ -8,6 +8,7 @@ import difflib
 from cinder_nec import errors, opts
 from cinder_nec.assembly import Method
 from cinder_nec.cli.findings import Report
+from cinder_nec.cli.rights import SERVICE_USER, service_can_read
 from cinder_nec.cli.site import DriverClass, Entry
 from cinder_nec.config import WITHOUT_EFFECT
 from cinder_nec.in_tree import tree
@@ -120,5 +121,9 @@ def check_key_file(entry: Entry, report: Report) -> None:
         ssh.check_key_file(path)
     except errors.ConfigError as error:
         report.failed('key-file', error)
-    else:
+        return
+    if service_can_read(path):
         report.ok('key-file', f'{path} holds a usable secret key.')
+    else:
+        report.error('key-file', f'{path} holds a usable secret key, but the '
+                     f'user {SERVICE_USER} cannot read it.')

@@ -14,7 +14,7 @@ import socket
 import pytest
 
 from cinder_nec import errors, naming
-from cinder_nec.cli import brick
+from cinder_nec.cli import brick, rights
 from harness.array import Array
 from tests.cli.site import Site
 
@@ -78,4 +78,6 @@ def host(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
     monkeypatch.setattr(brick, 'ask_brick', ask)
     monkeypatch.setattr(socket, 'gethostname', lambda: 'controller1')
+    # Whether this machine has the service's user does not matter.
+    monkeypatch.setattr(rights, 'SERVICE_USER', 'no-such-user')
     return names

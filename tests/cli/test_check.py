@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 
 from cinder_nec import errors
-from cinder_nec.cli import check_figures
+from cinder_nec.cli import (
+    check_connection,
+    check_figures,
+    check_options,
+)
 from cinder_nec.cli.catalog import BY_ID
 from cinder_nec.cli.findings import Report
 from cinder_nec.cli.reading import Arrays
@@ -151,6 +155,14 @@ def test_another_host_key(site: Site) -> None:
     name = site.array.known_hosts_line().split()[0]
     site.known_hosts.write_text(f'{name} {kind} {other}\n')
     site.sections['DEFAULT']['strict_ssh_host_key_policy'] = 'False'
+    assert problems(site.check()) == {'host-key': 'error'}
+
+
+def test_a_file_that_only_root_can_read(
+        site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is well for root, and the service will not start."""
+    for module in (check_connection, check_options):
+        monkeypatch.setattr(module, 'service_can_read', lambda path: False)
     assert problems(site.check()) == {'host-key': 'error'}
 
 
