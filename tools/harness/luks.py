@@ -23,15 +23,23 @@ _MAGIC = b'LUKS\xba\xbe'
 _PLAIN = 0x4e
 
 
-def format_volume(disk: Attached) -> None:
+def format_volume(disk: Attached, quick: bool = False) -> None:
     """Make a new volume a LUKS volume.
 
+    :param quick: by the command that os-brick runs, but with a key that
+        takes no seconds to derive
     :raises AssertionError: if Cinder does not say that it is to be one
     """
     if not disk.info['data'].get('encrypted'):
         raise AssertionError(f'{disk.volume} is not to be encrypted')
-    disk.host.brick('format_luks', path=disk.path, passphrase=PASSPHRASE,
-                    cipher=CIPHER, key_size=KEY_SIZE)
+    if not quick:
+        disk.host.brick('format_luks', path=disk.path, passphrase=PASSPHRASE,
+                        cipher=CIPHER, key_size=KEY_SIZE)
+        return
+    disk.host.run(
+        'sh', '-c', f'printf {PASSPHRASE} | cryptsetup --batch-mode '
+        f'luksFormat --type luks1 --key-file=- --cipher {CIPHER} '
+        f'--key-size {KEY_SIZE} --iter-time 10 {disk.path}')
 
 
 def write(disk: Attached, offset: int, length: int) -> None:
