@@ -297,6 +297,19 @@ def test_what_is_missing_is_named_and_the_rest_is_built(
         f'cinder_nec-{__version__}.tar.gz']
 
 
+def test_without_git_the_sources_are_found_all_the_same(
+        tmp_path: Path) -> None:
+    """As from an unpacked sdist; what is built does not count."""
+    site = tmp_path / 'unpacked'
+    (site / 'cinder_nec').mkdir(parents=True)
+    (site / 'cinder_nec' / 'volume.py').write_text('')
+    for name in ('.venv-cinder27', 'dist', 'cinder_nec.egg-info'):
+        (site / name).mkdir()
+    copy = build.export(tmp_path / 'copy', site)
+    assert [str(path.relative_to(copy)) for path in sorted(
+        copy.rglob('*'))] == ['cinder_nec', 'cinder_nec/volume.py']
+
+
 def test_nothing_is_left_in_the_checkout(built: dict[str, Path]) -> None:
     if not (ROOT / '.git').exists() or shutil.which('git') is None:
         pytest.skip('missing: a git checkout')

@@ -69,14 +69,28 @@ def missing_for_deb() -> list[str]:
             re.sub(r'\([^)]*\)', '', unmet).split()]
 
 
+def known_to_git(root: Path = ROOT) -> list[str] | None:
+    """Return what belongs to the product; None without a git checkout."""
+    try:
+        done = subprocess.run(
+            ['git', '-C', str(root), 'ls-files', '-z', '--cached',
+             '--others', '--exclude-standard'], capture_output=True,
+            text=True)
+    except FileNotFoundError:
+        return None
+    # An sdist may lie inside somebody else's checkout.
+    if done.returncode or not (root / '.git').exists():
+        return None
+    return [name for name in done.stdout.split('\0') if name]
+
+
 def export(target: Path, root: Path = ROOT) -> Path:
     """Copy what belongs to the product, not what lies about."""
-    if not (root / '.git').exists():
+    names = known_to_git(root)
+    if names is None:
         shutil.copytree(root, target, ignore=_COPY_IGNORES)
         return target
-    listed = run(['git', '-C', str(root), 'ls-files', '-z', '--cached',
-                  '--others', '--exclude-standard'], root)
-    for name in filter(None, listed.split('\0')):
+    for name in names:
         source = root / name
         if source.is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,7 @@ def build_all(kinds: Sequence[str], out: Path, work: Path) -> list[Row]:
     sdist, wheel = build.sdist_and_wheel(source, made)
     build.check_with_twine([sdist, wheel])
     checked = 'twine'
-    if (ROOT / '.git').exists():
+    if build.known_to_git() is not None:
         build.check_manifest()
         checked += ', check-manifest'
     packages = {sdist: checked}
