@@ -62,6 +62,8 @@ class Audit(PeopleLister):
 
     def take_action(self, parsed_args: argparse.Namespace
                     ) -> tuple[Sequence[str], Any]:
+        if parsed_args.mend and parsed_args.formatter != 'table':
+            raise NotRun('--mend goes with the table only')
         if parsed_args.mend and not (parsed_args.yes
                                      or self.app.stdin.isatty()):
             raise NotRun('--mend asks before each change; without a '

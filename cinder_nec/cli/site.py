@@ -60,6 +60,7 @@ class DriverClass:
 OUR_MODULE = 'cinder_nec.volume'
 # The driver of the Cinder tree; `cinder-nec in-tree` puts ours there.
 IN_TREE_MODULE = 'cinder.volume.drivers.nec.volume'
+_PACKAGES = ('cinder_nec.', 'cinder.volume.drivers.nec.')
 CLASSES = {c.name: c for c in (
     DriverClass('MStorageISCSIDriver', Protocol.ISCSI, Method.SNAPSHOT),
     DriverClass('MStorageFCDriver', Protocol.FC, Method.SNAPSHOT),
@@ -89,6 +90,11 @@ class Entry:
     config: BackendConfig | None = None
     error: errors.ConfigError | None = None
     written: frozenset[str] = frozenset()
+
+    @property
+    def is_meant(self) -> bool:
+        """Tell whether this driver is meant, be its class misspelt."""
+        return self.driver_path.startswith(_PACKAGES)
 
     @property
     def in_tree(self) -> bool:
@@ -144,7 +150,8 @@ def read_site(files: Sequence[str] = (), directories: Sequence[str] = (),
     entries = [_entry(conf, name, name in enabled, sections)
                for name in dict.fromkeys(backends or enabled)]
     if not backends:
-        entries = [entry for entry in entries if entry.driver is not None]
+        entries = [entry for entry in entries if entry.is_meant
+                   or entry.group not in sections]
     if not entries:
         raise NotRun(
             f'no back end in {_listed(read)} has this driver: '

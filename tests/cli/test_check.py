@@ -294,6 +294,18 @@ def test_pools_and_names_of_several_back_ends(site: Site) -> None:
                                'array-name': 'warning'}
 
 
+def test_one_whose_class_or_section_is_misspelt(site: Site) -> None:
+    """Neither is passed by because it looks like another driver's."""
+    site.sections['DEFAULT']['enabled_backends'] = 'gold,silver,golt,lvm'
+    site.sections['lvm'] = {'volume_driver': 'cinder.volume.drivers.lvm.X'}
+    site.sections[SILVER]['volume_driver'] = 'cinder_nec.volume.MStorage'
+    found = site.rows('check', status=2)
+    assert {r['Back end']: r['Check'] for r in found
+            if r['Level'] == 'error'} == {SILVER: 'driver',
+                                          'golt': 'driver'}
+    assert {r['Back end'] for r in found} == {GOLD, SILVER, 'golt'}
+
+
 def test_for_people(site: Site) -> None:
     site.sections[GOLD]['nec_pool'] = '0'
     status, out, err = site.run('check', '--backend', GOLD)
@@ -336,6 +348,7 @@ def test_no_file_and_no_such_back_end(site: Site, tmp_path: Path) -> None:
     assert status == 3 and 'no section [bronze]' in err
     assert 'gold, silver' in err
     site.sections['DEFAULT']['enabled_backends'] = 'lvm'
+    site.sections['lvm'] = {'volume_driver': 'cinder.volume.drivers.lvm.X'}
     status, _out, err = site.run('check')
     assert status == 3 and 'no back end' in err
 

@@ -91,6 +91,9 @@ def test_audit_mends_only_what_is_safe(cloud: Cloud) -> None:
 
         status, _out, err = run(cloud, 'audit', '--mend')
         assert status == 3 and '--yes' in err
+        status, _out, err = run(cloud, 'audit', '--mend', '--yes', '-f',
+                                'json')
+        assert status == 3 and 'table only' in err
         status, out, _err = run(cloud, 'audit', '--mend', typed='n\n')
         assert status == 1 and '[N]o' in out and 'is mended' not in out
         assert not [c for c in cloud.array.journal(mark) if c.is_change]
