@@ -29,16 +29,18 @@ class _Text(io.StringIO):
 
 
 def run(*arguments: str, env: Mapping[str, str] | None = None,
-        typed: str | Callable[[], str] | None = None
-        ) -> tuple[int, str, str]:
+        typed: str | Callable[[], str] | None = None,
+        terminal: bool = False) -> tuple[int, str, str]:
     """Run the command; its status, standard output and standard error.
 
     :param typed: what a person types at a terminal, or who types it; None:
         no terminal
+    :param terminal: its output is one
     """
     (entry,) = importlib.metadata.entry_points(
         group='console_scripts', name='cinder-nec')
     out, err = _Text(), _Text()
+    out.isatty = lambda: terminal  # type: ignore[method-assign]
     keyboard = mock.Mock(isatty=lambda: typed is not None)
     keyboard.readline = typed if callable(typed) else io.StringIO(
         typed or '').readline

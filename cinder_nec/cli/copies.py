@@ -80,7 +80,8 @@ class Copies(PeopleLister):
                 self.rows = look()
             return
         with Live(_table(self.rows), console=live_console(self.app.stdout),
-                  auto_refresh=False, transient=True) as live:
+                  auto_refresh=False, transient=True,
+                  redirect_stdout=False, redirect_stderr=False) as live:
             while self.rows:
                 self.clock.sleep(seconds)
                 self.rows = look()

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cinder_nec.cli.cells import Share, Size, human
+from cinder_nec.cli.cells import Rate, Share, Size, human
 
 
 def drawn(columns: Sequence[str], rows: Sequence[Sequence[Any]],
@@ -22,7 +22,7 @@ def drawn(columns: Sequence[str], rows: Sequence[Sequence[Any]],
     for at in kept:
         values = [row[at] for row in rows]
         is_number = bool(values) and all(
-            isinstance(value, (int, Size)) for value in values)
+            isinstance(value, (int, Size, Rate)) for value in values)
         table.add_column(
             columns[at], justify='right' if is_number else 'left',
             overflow='fold', no_wrap=is_number or any(

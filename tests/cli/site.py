@@ -47,11 +47,12 @@ class Site:
             for name, options in self.sections.items()))
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None,
-            ) -> tuple[int, str, str]:
+            terminal: bool = False) -> tuple[int, str, str]:
         """Run the command on this site; the port is always shown as 22."""
         self.write()
         status, out, err = necctl.run(
-            *arguments, '--config-file', str(self.conf), env=env)
+            *arguments, '--config-file', str(self.conf), env=env,
+            terminal=terminal)
         return status, self._plain(out), self._plain(err)
 
     def rows(self, *arguments: str, status: int = 0

@@ -7,6 +7,7 @@ import pytest
 
 from cinder_nec.cli.copies import Copies
 from harness.array import Array
+from tests.cli.conftest import CLONE, VOLUME
 from tests.cli.site import GOLD, Site
 
 
@@ -42,3 +43,21 @@ def test_watch(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert site.rows('copies') == []
     (row,) = site.rows('copies', '--all', '--backend', GOLD)
     assert row['State'] == 'separated'
+
+
+def test_watch_on_a_terminal(site: Site,
+                             monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look in the place of the last one; at the end one line stays."""
+    pair = f'-mv {VOLUME} -mvflg ld -rv {CLONE} -rvflg ld'
+    site.array.run(f'iSMrc_replicate {pair} -nowait -cprange full '
+                   '-cpmode bg')
+    site.array.run(f'iSMrc_separate {pair} -rvacc rw -rvuse immediate '
+                   '-nowait')
+    time = Time(site.array)
+    monkeypatch.setattr(Copies, 'clock', time)
+    status, out, err = site.run('copies', '--backend', GOLD, '--watch',
+                                terminal=True)
+    assert (status, err) == (0, '')
+    assert len(time.slept) == 6 and '\x1b[' in out
+    assert out.endswith('No copy runs.\n')
+    assert '20.0 MiB/s' in out and '█' in out
