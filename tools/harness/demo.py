@@ -64,7 +64,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         '--state', type=Path, metavar='DIR',
         help='directory for configuration, logs and the array\'s bytes\n'
         '(default: a new one, removed afterwards unless a step failed)')
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.data and (options.keep or options.no_walk):
+        parser.error('--data ends by itself: not with --keep, --no-walk')
+    return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
