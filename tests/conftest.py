@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 import logging
 import os
 from pathlib import Path
@@ -48,6 +48,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.data)
         if not item.get_closest_marker('xdist_group'):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[
+        None, pytest.TestReport, pytest.TestReport]:
+    """Make what a report quotes fit for xdist, which sends it as UTF-8.
+
+    Tests of hostile input log lone surrogates; one of them would end the
+    whole run.
+    """
+    report = yield
+    report.sections = [(title, _as_utf8(text))
+                       for title, text in report.sections]
+    if isinstance(report.longrepr, tuple):
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, _as_utf8(reason))
+    elif report.longrepr is not None:
+        told = str(report.longrepr)
+        if told != _as_utf8(told):
+            report.longrepr = _as_utf8(told)
+    return report
+
+
+def _as_utf8(text: str) -> str:
+    return text.encode('utf-8', 'backslashreplace').decode('utf-8')
 
 
 @pytest.fixture(autouse=True)
