@@ -14,6 +14,7 @@ import re
 _MARK = 'NEC-M-series'
 _ALL_POOLS = '*'
 _NUMBERS = re.compile(r'[0-9]{1,5}(,[0-9]{1,5})*')
+_ADDRESS = re.compile(r'[0-9A-Za-z._:%-]+')
 _PORT = re.compile(r'[0-9]{1,5}')
 _PLATFORM = re.compile(r'[A-Z][A-Z0-9]')
 
@@ -45,7 +46,7 @@ class Location:
         if len(fields) != 5 or fields[0] != _MARK:
             return None
         _mark, address, port, platform, pools = fields
-        if (not address or not _PORT.fullmatch(port)
+        if (not _ADDRESS.fullmatch(_plain(address)) or not _PORT.fullmatch(port)
                 or not _PLATFORM.fullmatch(platform)):
             return None
         if pools == _ALL_POOLS:
