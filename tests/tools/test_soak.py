@@ -11,6 +11,7 @@ import sys
 import threading
 
 import pytest
+from soak_suite import api as soak_api
 from soak_suite import services
 from soak_suite.actions import WrongData
 from soak_suite.api import Failed
@@ -85,6 +86,31 @@ def test_no_fault_explains_wrong_bytes_or_a_bug(error):
     with windows.open('busy'):
         diary.note('clone', fail(error))
     assert len(diary.unexplained()) == 1
+
+
+class Restarting:
+    """A Cinder that goes away while it is asked for something."""
+
+    def __init__(self) -> None:
+        self.up = threading.Event()
+        self.up.set()
+        self.starts = 0
+
+    def client(self) -> None:
+        pass
+
+    def restart(self) -> None:
+        self.starts += 1
+
+
+def test_what_a_restart_has_interrupted_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(soak_api, 'AFTER_RESTART_SECONDS', 0.0)
+    cloud = Restarting()
+    api = soak_api.Api(cloud)
+    monkeypatch.setattr(api, 'snapshot_status', lambda ident: 'creating')
+    api.change(cloud.restart)
+    with pytest.raises(soak_api.Hangs, match='snapshot s stays in creating'):
+        api.wait_snapshot('s', 'available')
 
 
 # -- who works on what --------------------------------------------------

@@ -50,6 +50,8 @@ class Api:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self.client = cloud.client()
+        # Starts of services when the last change was asked for.
+        self._asked_at = cloud.starts
 
     # -- asking --------------------------------------------------------
 
@@ -61,6 +63,7 @@ class Api:
         :raises Interrupted: no answer came
         """
         self._cloud.up.wait()
+        self._asked_at = self._cloud.starts
         try:
             return request()
         except (transport.ConnectFailure, transport.ConnectTimeout,
@@ -147,7 +150,7 @@ class Api:
     def _wait(self, status: Callable[[], str], wanted: tuple[str, ...],
               what: str, patience: float) -> str:
         until = time.monotonic() + patience
-        starts = self._cloud.starts
+        starts = self._asked_at
         while True:
             now = status()
             if now in wanted:
