@@ -46,7 +46,8 @@ class Location:
         if len(fields) != 5 or fields[0] != _MARK:
             return None
         _mark, address, port, platform, pools = fields
-        if (not _ADDRESS.fullmatch(_plain(address)) or not _PORT.fullmatch(port)
+        if (not _ADDRESS.fullmatch(_plain(address))
+                or not _PORT.fullmatch(port)
                 or not _PLATFORM.fullmatch(platform)):
             return None
         if pools == _ALL_POOLS:
