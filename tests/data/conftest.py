@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -44,40 +46,57 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope='session')
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataStage]:
-    """Cinder, cinder-backup, Glance, and an array for each driver class.
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """TMPDIR of the cloud; at the end nothing of it may be left behind.
 
-    Afterwards nothing of it may be left behind.
+    Tests of other directories that run meanwhile do not get it.
     """
+    tmp_path_factory.getbasetemp()
+    before = os.environ.get('TMPDIR')
+    with traces.watched() as place, traces.using(before):
+        yield str(place)
+
+
+@pytest.fixture(scope='session')
+def stage(tmp_path_factory: pytest.TempPathFactory,
+          temporary: str) -> Iterator[DataStage]:
+    """Cinder, cinder-backup, Glance, and an array for each driver class."""
     needs.cloud()
     state = tmp_path_factory.mktemp('data')
-    with traces.watched(), DataStage(
-            state / 'stage', [drivers.find(name) for name, _paths in CASES],
-            multipath=[paths for _name, paths in CASES],
-            default=QUIET) as running:
+    with contextlib.ExitStack() as stack:
+        with traces.using(temporary):
+            running = stack.enter_context(DataStage(
+                state / 'stage',
+                [drivers.find(name) for name, _paths in CASES],
+                multipath=[paths for _name, paths in CASES],
+                default=QUIET))
         assert all(running.cinder.up.values()), running.errors()
         yield running
 
 
 @pytest.fixture(scope='session')
-def nodes(stage: DataStage) -> Iterator[list[SimHost]]:
+def nodes(stage: DataStage, temporary: str) -> Iterator[list[SimHost]]:
     """Two compute nodes."""
-    with stage.new_host('node1', ('10000090fa5c0011', '10000090fa5c0012')
-                        ) as one, stage.new_host(
-            'node2', ('10000090fa5c0021', '10000090fa5c0022')) as two:
-        yield [one, two]
+    with contextlib.ExitStack() as stack:
+        with traces.using(temporary):
+            hosts = [stack.enter_context(stage.new_host(
+                f'node{number}', (f'10000090fa5c00{number}1',
+                                  f'10000090fa5c00{number}2')))
+                for number in (1, 2)]
+        yield hosts
 
 
 @pytest.fixture(params=range(len(CASES)), ids=[name for name, _ in CASES])
 def user(request: pytest.FixtureRequest, stage: DataStage,
-         nodes: list[SimHost]) -> Iterator[User]:
+         nodes: list[SimHost], temporary: str) -> Iterator[User]:
     """A user of each driver class; nothing of his may stay anywhere."""
     before = [array.contents() for array in stage.arrays]
     one = User(stage, request.param, nodes)
-    try:
-        yield one
-    finally:
-        one.clean_up()
+    with traces.using(temporary):
+        try:
+            yield one
+        finally:
+            one.clean_up()
     assert [array.contents() for array in stage.arrays] == before
     for host in (stage.host, *nodes):
         assert host.describe() == EMPTY, host.name

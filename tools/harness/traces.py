@@ -56,6 +56,17 @@ def watched(patience: float = PATIENCE) -> Iterator[Path]:
         raise LeftBehind('left behind: ' + '; '.join(left))
 
 
+@contextlib.contextmanager
+def using(directory: str | None) -> Iterator[None]:
+    """Start something with the TMPDIR of a run that goes on elsewhere."""
+    before = os.environ.get('TMPDIR')
+    _use(directory)
+    try:
+        yield
+    finally:
+        _use(before)
+
+
 def _use(directory: str | None) -> None:
     if directory is None:
         os.environ.pop('TMPDIR', None)
