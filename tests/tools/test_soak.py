@@ -9,12 +9,13 @@ import random
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 from soak_suite import api as soak_api
-from soak_suite import services
+from soak_suite import services, worker
 from soak_suite.actions import WrongData
-from soak_suite.api import Failed
+from soak_suite.api import Failed, NotPlaced
 from soak_suite.main import parse
 from soak_suite.things import Things, Volume, Windows
 from soak_suite.worker import Diary, Result
@@ -76,6 +77,39 @@ def test_an_error_in_the_time_of_a_fault_is_explained():
     entry, = diary.entries
     assert entry.result is Result.EXPLAINED
     assert entry.faults == ('busy',)
+
+
+def test_the_scheduler_may_know_the_stats_of_a_fault_that_is_over(
+        monkeypatch):
+    windows = Windows()
+    diary = Diary(windows)
+    with windows.open('pool full'):
+        pass
+    diary.note('create', fail(NotPlaced('no back end has it')))
+    entry, = diary.entries
+    assert entry.result is Result.EXPLAINED
+    monkeypatch.setattr(worker, 'STATS_SECONDS', 0.0)
+    diary.note('create', fail(NotPlaced('no back end has it')))
+    assert len(diary.unexplained()) == 1
+
+
+class OneVolume:
+    """A client of a Cinder with one volume."""
+
+    def __init__(self, host: str | None) -> None:
+        self.volumes = types.SimpleNamespace(
+            get=lambda _id: types.SimpleNamespace(
+                status='error', **{'os-vol-host-attr:host': host}))
+
+
+@pytest.mark.parametrize('host, kind', (
+    (None, NotPlaced), ('node@gold#Gold', Failed)))
+def test_a_volume_without_a_back_end_was_not_placed(host, kind):
+    cloud = Restarting()
+    cloud.client = lambda: OneVolume(host)
+    with pytest.raises(Failed) as caught:
+        soak_api.Api(cloud).wait_volume('id', 'available')
+    assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize('error', (WrongData('other bytes'),

@@ -54,8 +54,9 @@ def serve(state: Path, port: int = 0, template: Path | None = None,
     up = {name: name in volumes
           and bool(volumes[name].manager.driver.initialized)
           for name in conf.enabled_backends or []}
-    tell(endpoint, up)
+    # Whoever is told may ask to stop at once.
     stop.orderly = True
+    tell(endpoint, up)
     while not stop.asked:
         time.sleep(0.05)
     sock.close()

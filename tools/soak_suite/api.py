@@ -26,6 +26,7 @@ AFTER_RESTART_SECONDS = 20.0
 GONE = 'gone'
 STEADY = ('available', 'in-use', 'reserved', GONE)
 ATTACHED = 'attached'
+_HOST = 'os-vol-host-attr:host'
 
 
 class Refused(Exception):
@@ -38,6 +39,13 @@ class Interrupted(Exception):
 
 class Failed(Exception):
     """Cinder said so, or the object went to an error status."""
+
+
+class NotPlaced(Failed):
+    """The scheduler found no back end, or Cinder took a request back.
+
+    It goes by the last stats, and they may be of the time of a fault.
+    """
 
 
 class Hangs(Failed):
@@ -136,10 +144,17 @@ class Api:
         """Wait for one of some statuses; returns which.
 
         :raises Failed: it came to rest in another one
+        :raises NotPlaced: it did so without a back end
         :raises Hangs: it does not come to rest
         """
-        return self._wait(lambda: self.volume_status(ident), wanted,
-                          f'volume {ident}', patience)
+        try:
+            return self._wait(lambda: self.volume_status(ident), wanted,
+                              f'volume {ident}', patience)
+        except Failed as error:
+            found = self.volume(ident)
+            if found is not None and not getattr(found, _HOST, None):
+                raise NotPlaced(f'{error}, and no back end has it') from None
+            raise
 
     def wait_snapshot(self, ident: str, *wanted: str,
                       patience: float = PATIENCE_SECONDS) -> str:
@@ -159,7 +174,7 @@ class Api:
                 raise Failed(f'{what} went to {now}')
             if now in STEADY and now != GONE:
                 # As before: Cinder took it back.
-                raise Failed(f'{what} is {now} again')
+                raise NotPlaced(f'{what} is {now} again')
             if now == GONE:
                 raise Failed(f'{what} is gone')
             if starts != self._cloud.starts:

@@ -11,13 +11,16 @@ import threading
 import time
 
 from soak_suite.actions import NOTHING, Actions, WrongData
-from soak_suite.api import Api, Failed, Interrupted, Refused
+from soak_suite.api import Api, Failed, Interrupted, NotPlaced, Refused
 from soak_suite.cloud import Cloud
 from soak_suite.mending import Mender
 from soak_suite.things import Things, Windows
 
 # So many volumes, and no action makes more.
 MAX_VOLUMES = 60
+# What the scheduler knows is as old as that: the stats are read every 15
+# seconds, and sent with the next periodic task.
+STATS_SECONDS = 30.0
 _WEIGHTS = {
     'create': 6, 'write': 2, 'clone': 4, 'extend': 3, 'delete': 5,
     'snapshot': 6, 'from_snapshot': 3, 'revert': 2, 'delete_snapshot': 4,
@@ -67,7 +70,9 @@ class Diary:
         except Refused as error:
             result, text = Result.REFUSED, str(error)
         except (Failed, Interrupted) as error:
-            faults = self._windows.during(began, time.monotonic())
+            since = began - (STATS_SECONDS if isinstance(error, NotPlaced)
+                             else 0.0)
+            faults = self._windows.during(since, time.monotonic())
             result = Result.EXPLAINED if faults else Result.UNEXPLAINED
             text = f'{type(error).__name__}: {error}'
         except WrongData as error:
