@@ -10,12 +10,12 @@ from pathlib import Path
 import re
 import time
 
-from allinone import process
 from bench_suite.bench import operation
 from bench_suite.lab import Host, Lab, Layout, Volume
 from bench_suite.settings import Settings
 import pytest
 
+from allinone import process
 from harness import drivers
 
 WORKERS = 16
