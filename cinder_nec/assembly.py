@@ -162,9 +162,8 @@ def put_together(config: BackendConfig, array: Array, protocol: Protocol,
     migration = Migration(array.client, array.inventory, volumes, pairs,
                           io_control, clock, config.copy_within_seconds,
                           settler)
-    controls = ControlVolumes(
-        array.client, array.inventory, volumes, array.claims, clock,
-        config.control_volume_format)
+    controls = ControlVolumes(array.client, array.inventory, volumes,
+                              array.claims, config.control_volume_format)
     links = Links(array.client, array.inventory)
     is_snapshot = method is Method.SNAPSHOT
     return Backend(

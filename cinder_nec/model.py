@@ -243,6 +243,11 @@ class LogicalDisk:
         return attribute in self.attributes
 
     @property
+    def is_nameless(self) -> bool:
+        """True if it has no OS type, and so no name of its own yet."""
+        return not self.name.platform.strip()
+
+    @property
     def capacity_gib(self) -> int:
         """Capacity in GiB, rounded up."""
         return -(-self.capacity_bytes // GIB)

@@ -9,6 +9,7 @@ leaves two of the array's 24 for a suffix.
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 import uuid
 
@@ -25,6 +26,8 @@ SUFFIX_LINK = '_l'
 SUFFIX_PARKED = '_o'
 SUFFIXES = (SUFFIX_MIGRATING, SUFFIX_DIFFERENCES, SUFFIX_LINK,
             SUFFIX_PARKED)
+
+_UNBIND_LABEL = re.compile(r'unbind_[0-9a-f]{4}')
 
 MAX_LD_NAME_LENGTH = 24
 MAX_LD_SET_NAME_LENGTH = 16
@@ -72,6 +75,16 @@ def split_suffix(label: str) -> tuple[str, str]:
         if label.endswith(suffix):
             return label[:-len(suffix)], suffix
     return label, ''
+
+
+def unbind_label(ldn: int) -> str:
+    """Return the label that an LD without a name gets to be unbound."""
+    return f'unbind_{ldn:04x}'
+
+
+def is_unbind_label(label: str) -> bool:
+    """Tell whether a label is one of :func:`unbind_label`."""
+    return _UNBIND_LABEL.fullmatch(label) is not None
 
 
 def find_uuid(label: str) -> str | None:

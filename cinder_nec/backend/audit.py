@@ -9,7 +9,6 @@ LDs in pools that are not the back end's, are passed by.
 from __future__ import annotations
 
 from collections.abc import Iterator
-import re
 
 from cinder_nec import errors, naming
 from cinder_nec.backend.audit_index import ArrayState, AuditScope, Index
@@ -29,6 +28,7 @@ from cinder_nec.backend.findings import (
     Step,
 )
 from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.volumes import migrating, parked
 from cinder_nec.ismcli import commands
 from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.ismcli.commands import PairRole
@@ -43,7 +43,6 @@ from cinder_nec.model import (
 
 __all__ = ['ArrayState', 'AuditScope', 'audit', 'read_array']
 
-_UNBIND_NAME = re.compile(r'unbind_[0-9a-f]{4}')
 _IV = frozenset({RplAttribute.IV})
 
 
@@ -91,9 +90,9 @@ def audit(array: ArrayState, cinder: CinderState,
 
 def _disks(index: Index) -> Iterator[Finding]:
     for ld in index.disks:
-        if not ld.name.platform.strip():
+        if ld.is_nameless:
             yield from _nameless(index, ld)
-        elif _UNBIND_NAME.fullmatch(ld.name.label):
+        elif naming.is_unbind_label(ld.name.label):
             yield _to_be_unbound(index, ld)
         elif index.scope.is_control_volume(ld.name):
             yield from _control_volume(index, ld)
@@ -105,7 +104,7 @@ def _nameless(index: Index, ld: LogicalDisk) -> Iterator[Finding]:
     if (ld.purpose is not Purpose.ORDINARY
             or not (index.is_idle(ld) or ld.attributes == _IV)):
         return  # the array's own
-    name = LdName(index.scope.platform, f'unbind_{ld.ldn:04x}')
+    name = LdName(index.scope.platform, naming.unbind_label(ld.ldn))
     yield Finding(
         FindingKind.NAMELESS_LD,
         Standing.IN_FLIGHT if index.anything_moves else Standing.UNSURE,
@@ -177,14 +176,12 @@ def _migration_left(index: Index, ld: LogicalDisk, found: str,
                     suffix: str) -> Finding:
     """Judge ``_m`` and ``_o`` by the states in backend.migration."""
     name = LdName(ld.name.platform, naming.ld_name(found))
-    parked = LdName(name.platform, name.label + naming.SUFFIX_PARKED)
-    copy = LdName(name.platform, name.label + naming.SUFFIX_MIGRATING)
     config = index.array.config
     volume = config.find_ld(name)
     standing = index.standing_of(found)
     if volume is not None:
         whole = (suffix == naming.SUFFIX_MIGRATING
-                 or (config.find_ld(copy) is None
+                 or (config.find_ld(migrating(name)) is None
                      and ld.capacity_bytes <= volume.capacity_bytes))
         return Finding(
             FindingKind.MIGRATION_LEFT, standing, str(ld.name),
@@ -193,11 +190,11 @@ def _migration_left(index: Index, ld: LogicalDisk, found: str,
             index.unbinding(ld),
             is_safe=whole and index.is_idle(ld) and index.is_known(found))
     is_volume = suffix == naming.SUFFIX_PARKED or (
-        config.find_ld(parked) is None)
+        config.find_ld(parked(name)) is None)
     if not is_volume:
         return Finding(
             FindingKind.MIGRATION_LEFT, standing, str(ld.name),
-            f'A copy of `{parked}`, which is the volume.', found,
+            f'A copy of `{parked(name)}`, which is the volume.', found,
             index.unbinding(ld))
     return Finding(
         FindingKind.MIGRATION_LEFT, standing, str(ld.name),

@@ -248,7 +248,7 @@ def _uses(config: ArrayConfig, ld: LogicalDisk,
 
     :param expected: the one role in copies that is in order
     """
-    if not ld.name.platform.strip():
+    if ld.is_nameless:
         yield 'it has no OS type and name of its own'
     for role in (RplAttribute.MV, RplAttribute.RV):
         if ld.has(role) and role is not expected:

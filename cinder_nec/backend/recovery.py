@@ -206,7 +206,7 @@ class Recovery:
         ld = config.logical_disks.get(entry.ldn)
         if ld is None or config.mapped_to(ld.ldn) or ld.pool != entry.pool:
             return None
-        if not (_is_nameless(ld) or ld.name == unbinding(ld.ldn)):
+        if not (ld.is_nameless or ld.name == unbinding(ld.ldn)):
             return None
         if entry.kind is Kind.CONTROL:
             return ld if ld.has(RplAttribute.NOT_USABLE) else None
@@ -327,7 +327,7 @@ class Recovery:
 
     def _nameless(self, config: ArrayConfig) -> list[LogicalDisk]:
         return [ld for ld in config.logical_disks.values()
-                if _is_nameless(ld) and ld.attributes == {RplAttribute.IV}
+                if ld.is_nameless and ld.attributes == {RplAttribute.IV}
                 # The array's own, as an SDV is, have no OS type either.
                 and ld.purpose is Purpose.ORDINARY
                 and (not self._pools or ld.pool in self._pools)
@@ -361,10 +361,6 @@ class Recovery:
             LOG.warning('What is left of a broken off operation, %s: the '
                         'next start, or a delete, goes on with it. %s',
                         what, error)
-
-
-def _is_nameless(ld: LogicalDisk) -> bool:
-    return not ld.name.platform.strip()
 
 
 def _is_mapped(config: ArrayConfig, entry: Entry) -> bool:

@@ -15,13 +15,16 @@ from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.model import (
     DEFAULT_PLATFORM,
     GIB,
-    ArrayConfig,
     LdName,
     LogicalDisk,
     Pool,
     RplAttribute,
 )
-from cinder_nec.naming import SUFFIX_MIGRATING, SUFFIX_PARKED
+from cinder_nec.naming import (
+    SUFFIX_MIGRATING,
+    SUFFIX_PARKED,
+    unbind_label,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -181,17 +184,26 @@ class Volumes:
         """Learn whether an LD was bound although no answer came."""
         LOG.warning('It is not known whether LD %d was bound; reading the '
                     'array again: %s', ld.ldn, error)
-        if not self._is_nameless(self._inventory.refresh(), ld):
+        return self.stays_nameless(
+            ld, lambda found: found.capacity_bytes == ld.capacity_bytes)
+
+    def stays_nameless(self, ld: LogicalDisk,
+                       fits: Callable[[LogicalDisk], bool]) -> bool:
+        """Tell whether an LD is there that no peer is about to name.
+
+        Looks twice, since a peer would have named it in between.
+
+        :param fits: whether what is there may be what was to be bound
+        """
+        def is_there() -> bool:
+            found = self._inventory.refresh().logical_disks.get(ld.ldn)
+            return (found is not None and found.is_nameless
+                    and found.pool == ld.pool and fits(found))
+
+        if not is_there():
             return False
         self._clock.sleep(ADOPT_AFTER_SECONDS)
-        return self._is_nameless(self._inventory.refresh(), ld)
-
-    @staticmethod
-    def _is_nameless(config: ArrayConfig, ld: LogicalDisk) -> bool:
-        found = config.logical_disks.get(ld.ldn)
-        return (found is not None and not found.name.platform.strip()
-                and found.pool == ld.pool
-                and found.capacity_bytes == ld.capacity_bytes)
+        return is_there()
 
     def name_new(self, ld: LogicalDisk, name: LdName) -> LogicalDisk:
         """Name an LD that was just bound; return who has the name.
@@ -407,7 +419,7 @@ def unnamed(ldn: int) -> LdName:
 
 def unbinding(ldn: int) -> LdName:
     """Return the name that an LD without one gets to be unbound."""
-    return LdName(DEFAULT_PLATFORM, f'unbind_{ldn:04x}')
+    return LdName(DEFAULT_PLATFORM, unbind_label(ldn))
 
 
 def migrating(name: LdName) -> LdName:

@@ -71,8 +71,7 @@ class Service:
             lab.settler)
         self.links = Links(lab.client, lab.inventory)
         self.controls = ControlVolumes(lab.client, lab.inventory,
-                                       lab.volumes, Claims(), lab.time,
-                                       FORMAT)
+                                       lab.volumes, Claims(), FORMAT)
         self.recovery = Recovery(
             lab.inventory, lab.volumes, lab.snapshots, lab.settler,
             self.migration, lab.access, lab.time, links=self.links,

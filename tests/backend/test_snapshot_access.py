@@ -43,7 +43,7 @@ def link_access(lab: Lab, access: AccessProtocol | None = None
     access = access or lab.access
     claims = access._claims
     controls = ControlVolumes(lab.client, lab.inventory, lab.volumes,
-                              claims, lab.time, FORMAT)
+                              claims, FORMAT)
     return LinkAccess(access, Links(lab.client, lab.inventory), controls,
                       lab.inventory, claims)
 

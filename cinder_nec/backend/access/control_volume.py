@@ -14,14 +14,14 @@ import contextlib
 import logging
 import re
 
-from cinder_nec import errors, naming, retry
+from cinder_nec import errors, naming
 from cinder_nec.backend import changes
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.journal import Entry, Kind
 from cinder_nec.backend.outcome import carry_out
 from cinder_nec.backend.undo import Undo
-from cinder_nec.backend.volumes import ADOPT_AFTER_SECONDS, Volumes, unnamed
+from cinder_nec.backend.volumes import Volumes, unnamed
 from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.model import (
     ArrayConfig,
@@ -47,13 +47,12 @@ class ControlVolumes:
     """
 
     def __init__(self, client: IsmClient, inventory: Inventory,
-                 volumes: Volumes, claims: Claims, clock: retry.Clock,
+                 volumes: Volumes, claims: Claims,
                  name_format: str) -> None:
         self._client = client.urgent()
         self._inventory = inventory
         self._volumes = volumes
         self._claims = claims
-        self._clock = clock
         self._name_format = name_format
         # Out of their LD Set perhaps, but not unbound yet.
         self._going: dict[LdSetName, LogicalDisk] = {}
@@ -130,7 +129,8 @@ class ControlVolumes:
         except errors.OutcomeUnknown as error:
             LOG.warning('It is not known whether LD %d was bound; reading '
                         'the array again: %s', ld.ldn, error)
-            if not self._is_nameless_for_long(ld):
+            if not self._volumes.stays_nameless(
+                    ld, lambda found: found.has(RplAttribute.NOT_USABLE)):
                 self._volumes.journal.end(entry)
                 return False
         except errors.NecError as error:
@@ -148,19 +148,6 @@ class ControlVolumes:
         """Return what the control volume of a number is called."""
         platform, _, label = (self._name_format % ldn).partition(':')
         return LdName(platform, label)
-
-    def _is_nameless_for_long(self, ld: LogicalDisk) -> bool:
-        if not self._is_nameless(ld):
-            return False
-        # A peer would have named it by then.
-        self._clock.sleep(ADOPT_AFTER_SECONDS)
-        return self._is_nameless(ld)
-
-    def _is_nameless(self, ld: LogicalDisk) -> bool:
-        found = self._inventory.refresh().logical_disks.get(ld.ldn)
-        return (found is not None and not found.name.platform.strip()
-                and found.pool == ld.pool
-                and found.has(RplAttribute.NOT_USABLE))
 
     def _map(self, ld: LogicalDisk, ld_set: LdSet) -> bool:
         """Put a control volume on LUN 0; False if it is taken now."""
