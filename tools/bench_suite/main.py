@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import json
 from pathlib import Path
-import signal
 import sys
 import time
-from types import FrameType
 from typing import Any
 
+from harness import ending
 from harness.terminal import Screen
 
 from . import (
@@ -47,8 +46,6 @@ ROWS: dict[str, tuple[Row, str]] = {
     'idle': (rows_array.idle, 'idle back end, and its stats period'),
     'two-processes': (rows_create.pair, 'two services on one array'),
 }
-INTERRUPTED = 130
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 QUICK: dict[str, Any] = {'lds': (100, 400), 'parallel': 8, 'dump_lds': 1000,
          'patience': 6.0, 'idle_seconds': 2.0}
 
@@ -183,8 +180,7 @@ def measure(names: Sequence[str], bench: Bench,
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = parse(sys.argv[1:] if argv is None else argv)
-    for number in _ENDING:
-        signal.signal(number, _interrupt)
+    ending.clean_up_on_signals()
     if options.kept:
         return show_kept(options)
     settings = settings_of(options)
@@ -211,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                                time.monotonic() - began)
     publish(document, options)
     if interrupted:
-        return INTERRUPTED
+        return ending.INTERRUPTED
     return 0 if document['held'] else 1
 
 
@@ -238,13 +234,6 @@ def publish(document: report.Document, options: argparse.Namespace) -> None:
         plot.draw(document, options.plot)
     if options.rst is not None:
         options.rst.write_text(rst.table(document))
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End what runs; a second Ctrl-C must not end the cleaning up."""
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == '__main__':

@@ -5,23 +5,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+import functools
 from pathlib import Path
-import shutil
-import signal
 import sys
-import tempfile
 import time
-from types import FrameType
 
 from allinone import CinderError, WaitTimeout
 from allinone.process import release
-from harness import cli, data_demo, drivers
+from harness import cli, data_demo, drivers, ending
 from harness.stage import Stage
 from harness.steps import CheckFailed, Runner
 from harness.terminal import Screen
 from harness.walk import Walk
-
-INTERRUPTED = 130
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -79,35 +74,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as exc:
         print(f'tools/demo: {exc}', file=sys.stderr)
         return 2
-    # SIGTERM and a closed terminal end it as Ctrl-C does: cleaning up.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    state = options.state or Path(tempfile.mkdtemp(prefix='nec-demo-'))
-    status = 1
+    return ending.run_in_directory(
+        functools.partial(play, options, driver, screen), screen,
+        given=options.state, prefix='nec-demo-')
+
+
+def play(options: argparse.Namespace, driver: drivers.Driver,
+         screen: Screen, state: Path) -> int:
+    """Play what was asked for; the exit status."""
+    show = data_demo.play if options.data else play_chapter
     try:
-        status = play(options, driver, state, screen)
-    except KeyboardInterrupt:
-        screen.line('\ninterrupted', 'yellow')
-        status = INTERRUPTED
+        return show(options, driver, state, screen)
     except CinderError as exc:
         screen.line(f'\n{exc}', 'red')
-    finally:
-        if options.state is None and status in (0, INTERRUPTED):
-            shutil.rmtree(state, ignore_errors=True)
-        else:
-            screen.line(f'configuration and logs: {state}')
-    return status
+        return 1
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def play(options: argparse.Namespace, driver: drivers.Driver, state: Path,
-         screen: Screen) -> int:
+def play_chapter(options: argparse.Namespace, driver: drivers.Driver,
+                 state: Path, screen: Screen) -> int:
     """Start everything, walk, keep if asked, stop everything."""
-    if options.data:
-        return data_demo.play(options, driver, state, screen)
     began = time.monotonic()
     with Stage(state, driver, latency=options.latency,
                native_threads=options.native_threads,

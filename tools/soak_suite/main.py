@@ -5,21 +5,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+import functools
 from pathlib import Path
 import random
-import shutil
-import signal
 import sys
-import tempfile
-from types import FrameType
 
 from allinone import CinderError
+from harness import ending
 from harness.terminal import Screen
 from soak_suite.cloud import OneProcess
 from soak_suite.cluster import TwoNodes
 from soak_suite.soak import Plan, Soak
-
-INTERRUPTED = 130
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -81,30 +77,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = parse(sys.argv[1:] if argv is None else argv)
     screen = Screen()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    state = options.state or Path(tempfile.mkdtemp(prefix='nec-soak-'))
+    return ending.run_in_directory(
+        functools.partial(soak, options, screen), screen,
+        given=options.state, prefix='nec-soak-')
+
+
+def soak(options: argparse.Namespace, screen: Screen, state: Path) -> int:
+    """Start Cinder, let users work, compare; the exit status."""
     seed = random.SystemRandom().randrange(10 ** 6) if (
         options.seed is None) else options.seed
     plan = Plan(options.minutes * 60, options.workers, seed,
                 faults=not options.no_faults,
                 restarts=not options.no_restarts)
-    status = 1
     try:
         with _cloud(options, state) as cloud:
-            status = int(not Soak(plan, cloud, state, screen).run())
-    except KeyboardInterrupt:
-        screen.line('\ninterrupted', 'yellow')
-        status = INTERRUPTED
+            return int(not Soak(plan, cloud, state, screen).run())
     except (CinderError, RuntimeError) as error:
         screen.line(f'\n{error}', 'red')
-        status = 2
-    finally:
-        if options.state is None and status in (0, INTERRUPTED):
-            shutil.rmtree(state, ignore_errors=True)
-        else:
-            screen.line(f'configuration and logs: {state}')
-    return status
+        return 2
 
 
 def _cloud(options: argparse.Namespace,
@@ -113,10 +103,6 @@ def _cloud(options: argparse.Namespace,
         return TwoNodes(state, debug=options.debug)
     return OneProcess(state, debug=options.debug,
                       native_threads=options.native_threads)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == '__main__':
