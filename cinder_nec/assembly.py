@@ -14,14 +14,13 @@ from pathlib import Path
 import threading
 
 from cinder_nec import retry
-from cinder_nec.backend import recovery
 from cinder_nec.backend.access.base import AccessProtocol
 from cinder_nec.backend.access.connector import AccessOptions
 from cinder_nec.backend.access.control_volume import ControlVolumes
 from cinder_nec.backend.access.fc import FabricLookup, FcAccess
 from cinder_nec.backend.access.iscsi import IscsiAccess
+from cinder_nec.backend.beside import Starter, in_thread
 from cinder_nec.backend.claims import Claims, Lock
-from cinder_nec.backend.copying import settler as settling
 from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.links import Links
 from cinder_nec.backend.copying.origins import (
@@ -31,7 +30,7 @@ from cinder_nec.backend.copying.origins import (
 )
 from cinder_nec.backend.copying.pairs import PairCopy
 from cinder_nec.backend.copying.replication import ReplicationMethod
-from cinder_nec.backend.copying.settler import Settler, Starter, copies_in
+from cinder_nec.backend.copying.settler import Settler, copies_in
 from cinder_nec.backend.copying.snapshot import SnapshotMethod
 from cinder_nec.backend.exposition import MetricsFile
 from cinder_nec.backend.inventory import Inventory
@@ -150,7 +149,7 @@ def put_together(config: BackendConfig, array: Array, protocol: Protocol,
     pairs = PairCopy(array.client, array.inventory, clock,
                      config.copy_within_seconds)
     settler = Settler(
-        array.inventory, pairs, clock, start or settling.in_thread,
+        array.inventory, pairs, clock, start or in_thread('nec-settler'),
         of_peers=copies_in(
             array.inventory, config.backup_pools
             if method is Method.REPLICATION else ())
@@ -188,7 +187,8 @@ def put_together(config: BackendConfig, array: Array, protocol: Protocol,
             array.inventory, volumes, copying, settler, migration, access,
             clock, links=links if is_snapshot else None, controls=controls,
             pools=(*config.pools, *config.backup_pools)
-            if config.pools else (), start=start or recovery.in_thread),
+            if config.pools else (),
+            start=start or in_thread('nec-recovery')),
         metrics=MetricsFile(config.metrics_file, config.service))
 
 

@@ -24,6 +24,7 @@ from cinder_nec import errors, retry
 from cinder_nec.backend.access.base import AccessProtocol
 from cinder_nec.backend.access.connector import Connector
 from cinder_nec.backend.access.control_volume import ControlVolumes
+from cinder_nec.backend.beside import Starter
 from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.links import Links, link_name
 from cinder_nec.backend.copying.settler import Settler
@@ -73,28 +74,22 @@ class OwnedSnapshot:
     source: LdName
 
 
-def in_thread(work: Callable[[], None]) -> None:
-    """Run what has to wait beside everything else."""
-    threading.Thread(target=work, name='nec-recovery', daemon=True).start()
-
-
 class Recovery:
     """Tidies up after the last run of one service.
 
+    :param start: runs what has to wait
     :param links: with the snapshot method
     :param controls: with the snapshot method
     :param pools: where this back end binds LDs; none stands for all
-    :param start: runs what has to wait; tests give their own
     """
 
     def __init__(self, inventory: Inventory, volumes: Volumes,
                  copying: CopyMethod, settler: Settler,
                  migration: Migration, access: AccessProtocol,
-                 clock: retry.Clock, *, links: Links | None = None,
+                 clock: retry.Clock, *, start: Starter,
+                 links: Links | None = None,
                  controls: ControlVolumes | None = None,
-                 pools: Collection[int] = (),
-                 start: Callable[[Callable[[], None]], None] = in_thread
-                 ) -> None:
+                 pools: Collection[int] = ()) -> None:
         self._inventory = inventory
         self._volumes = volumes
         self._copying = copying

@@ -19,6 +19,7 @@ import logging
 import threading
 
 from cinder_nec import errors, naming, retry
+from cinder_nec.backend.beside import Starter
 from cinder_nec.backend.copying.pairs import COPYING, PairCopy
 from cinder_nec.backend.copying.progress import Progress
 from cinder_nec.backend.inventory import Inventory
@@ -34,7 +35,6 @@ _GOES_ON = COPYING | {PairState.SEPARATING}
 _SETTLES = {PairState.SEPARATING, PairState.SEPARATED}
 
 Then = Callable[[], object]
-Starter = Callable[[Callable[[], None]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,22 +52,16 @@ class Copy:
         return f'the copy of `{self.mv}` to `{self.rv}`'
 
 
-def in_thread(work: Callable[[], None]) -> None:
-    """Run the settler's work beside everything else."""
-    threading.Thread(target=work, name='nec-settler', daemon=True).start()
-
-
 class Settler:
     """Watches the copies of one array and takes apart what has settled.
 
-    :param start: runs the work beside the caller; tests give their own
+    :param start: runs the work beside the caller
     :param of_peers: in a cluster, tells an RV that is a copy from one that
         is a snapshot; None where no other service copies these volumes
     """
 
     def __init__(self, inventory: Inventory, pairs: PairCopy,
-                 clock: retry.Clock,
-                 start: Starter = in_thread,
+                 clock: retry.Clock, start: Starter,
                  of_peers: Callable[[LdName], bool] | None = None
                  ) -> None:
         self._inventory = inventory
