@@ -105,15 +105,17 @@ def find_uuid(label: str) -> str | None:
     return str(found) if found.version == 4 else None
 
 
-def ld_set_name_candidates(identifier: str) -> tuple[str, str]:
-    """Return the two names an LD Set of the driver's own making may have.
+def ld_set_name_candidates(identifier: str) -> tuple[str, ...]:
+    """Return the names an LD Set of the driver's own making may have.
 
     ``identifier`` is an initiator name or a WWPN.  The first is what the
     vendor's drivers use: the last 16 characters without ``:`` and ``.``.
     Two hosts whose names end alike would share it, so the second, made from
     a digest of the whole, is taken when the first belongs to another host.
+    It is the only one where the first would look like an option.
     """
     plain = identifier.replace(':', '').replace('.', '')
     digest = hashlib.sha256(identifier.encode()).hexdigest()
-    return (plain[-MAX_LD_SET_NAME_LENGTH:],
-            digest[:MAX_LD_SET_NAME_LENGTH])
+    usual = plain[-MAX_LD_SET_NAME_LENGTH:]
+    unusual = digest[:MAX_LD_SET_NAME_LENGTH]
+    return (unusual,) if usual.startswith('-') else (usual, unusual)

@@ -9,6 +9,7 @@ not typed; everything below this module is.
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any
 
 from cinder import coordination, exception, interface
@@ -26,6 +27,7 @@ from cinder_nec.backend.access.connector import (
 )
 from cinder_nec.model import LdName, Protocol
 from cinder_nec.translate import reporting, step, to_cinder
+from cinder_nec.volume_attachments import attachments_of
 from cinder_nec.volume_audit import AuditMixin
 from cinder_nec.volume_cluster import lock_of
 from cinder_nec.volume_manage import ManageMixin
@@ -230,7 +232,8 @@ class MStorageDriver(AuditMixin, ManageMixin, MoveMixin, RecoveryMixin,
             with step(f'Create {protocol} Export', export):
                 info = self.backend.access.attach(
                     self._ld_name(volume), Connector.parse(connector),
-                    self._connected)
+                    self._connected,
+                    records=functools.partial(attachments_of, volume))
             LOG.info('Created %s Export (%s)', protocol, export)
         info['data']['volume_id'] = volume.id
         return info
@@ -245,41 +248,27 @@ class MStorageDriver(AuditMixin, ManageMixin, MoveMixin, RecoveryMixin,
         with reporting(f'Terminated {protocol} Connection',
                        f'Terminate {protocol} Connection',
                        self._of_connection(volume, connector)):
-            name = self._ld_name(volume)
-            export = f'Volume ID = {volume.id}'
-            with step('Remove Export', export):
-                host = Connector.parse(connector) if connector else None
-                left = (self.backend.access.detach_all(name)
-                        if host is None else self.backend.access.detach(
-                            name, host, self._others(volume, host)))
-            if left:
-                LOG.info('Removed Export (%s)', export)
-            return self._ended(left, host)
+            host = Connector.parse(connector) if connector else None
+            with contextlib.ExitStack() as detaching:
+                with step('Remove Export', f'Volume ID = {volume.id}'):
+                    left = self._leave(volume, host, detaching)
+                if left:
+                    LOG.info('Removed Export (Volume ID = %s)', volume.id)
+                return self._ended(left, host)
+
+    def _leave(self, volume, host, detaching):
+        """Unmap the LD; ``detaching`` ends when all of it is done."""
+        name, access = self._ld_name(volume), self.backend.access
+        if host is None:
+            return access.detach_all(name)
+        return detaching.enter_context(access.detaching(
+            name, host, functools.partial(attachments_of, volume)))
 
     def _connected(self, info):
         """Nothing: what fails here makes the attach fail."""
 
     def _ended(self, ld_sets, host=None):
         return self.backend.access.ended(ld_sets, host)
-
-    @classmethod
-    def _others(cls, volume, ending: Connector) -> list[Connector]:
-        """Return the hosts of the volume's other attachments.
-
-        The attachment that ends is in Cinder's list still: one of the same
-        host is left out, a second one stays.
-        """
-        others = []
-        for attachment in volume.volume_attachment or ():
-            try:
-                others.append(Connector.parse(attachment.connector or {}))
-            except errors.InvalidConnector:
-                LOG.warning('Attachment %s has a connector that cannot be '
-                            'used; it is passed by.', attachment.id)
-        same = [o for o in others if o.is_host_of(ending, cls.PROTOCOL)]
-        if same:
-            others.remove(same[0])
-        return [o for o in others if o.initiator or o.wwpns]
 
     @staticmethod
     def _of_connection(volume, connector) -> str:

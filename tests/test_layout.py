@@ -21,7 +21,8 @@ HARD_FUNCTION_LINES = 60
 
 BASE = {'errors', 'naming', 'retry', 'model', 'models'}
 SEES_CINDER = {'volume', 'volume_manage', 'volume_stats', 'opts',
-               'config', 'translate', 'volume_audit', 'volume_cluster',
+               'config', 'translate', 'volume_attachments',
+               'volume_audit', 'volume_cluster',
                'backend.qos', 'backend.stats'}
 # The places where the parts are put together.
 TOP = {'volume', 'assembly'}

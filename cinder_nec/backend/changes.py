@@ -19,6 +19,7 @@ from cinder_nec.model import (
     LdSetName,
     LogicalDisk,
     RplAttribute,
+    Wwpn,
 )
 
 
@@ -88,13 +89,25 @@ def ld_set_added(ld_set: LdSet) -> Change:
     return change
 
 
-def ld_set_replaced(ld_set: LdSet) -> Change:
-    """Initiators or paths of an LD Set have changed."""
+def initiator_admitted(name: LdSetName, initiator: str) -> Change:
+    """An LD Set lists one more iSCSI initiator."""
     def change(config: ArrayConfig) -> ArrayConfig:
-        known = config.ld_sets.get(ld_set.name)
-        mappings = ld_set.mappings if known is None else known.mappings
-        return config.with_ld_set(
-            dataclasses.replace(ld_set, mappings=mappings))
+        ld_set = config.ld_sets.get(name)
+        if ld_set is None:
+            return config
+        return config.with_ld_set(dataclasses.replace(
+            ld_set, initiators=ld_set.initiators | {initiator}))
+    return change
+
+
+def path_admitted(name: LdSetName, wwpn: Wwpn) -> Change:
+    """An LD Set lists one more WWPN."""
+    def change(config: ArrayConfig) -> ArrayConfig:
+        ld_set = config.ld_sets.get(name)
+        if ld_set is None:
+            return config
+        return config.with_ld_set(dataclasses.replace(
+            ld_set, paths=ld_set.paths | {wwpn}))
     return change
 
 

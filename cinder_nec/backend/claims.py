@@ -3,9 +3,10 @@
 
 DESIGN.md allows no lock across a wait, because the array or a volume type
 must not wait for a single volume.  A claim is narrower: it covers one base
-volume or one host, and only where the array's commands are positional
-(``generationdel -count 1`` does not say which generation) or where two
-threads would create the same LD Set.
+volume, one host, or one LD in one LD Set, and only where the array's commands
+are positional (``generationdel -count 1`` does not say which generation),
+where two threads would create the same LD Set, or where an attach would find
+a mapping that a detach is about to end.
 
 The services of a cluster work on the same volumes, so there a claim is
 also a lock of Cinder's coordination back end.

@@ -85,8 +85,7 @@ class ReplicaAccess(SnapshotAccess):
                 connector: Connector, connected: Connected
                 ) -> dict[str, Any]:
         """See :meth:`AccessProtocol.attach`."""
-        return self._access.attach(snapshot, connector, connected,
-                                   is_recorded=False)
+        return self._access.attach(snapshot, connector, connected)
 
     def detach(self, source: LdName, snapshot: LdName,
                connector: Connector | None) -> list[LdSetName]:
@@ -135,8 +134,7 @@ class LinkAccess(SnapshotAccess):
             ld_set = self._access.ensure_ld_set(connector, lv.ldn)
             with self._controls.steady(ld_set.name), Undo() as undo_lun:
                 self._controls.ensure(ld_set, lv.pool, undo_lun)
-                return self._access.attach(name, connector, connected,
-                                           is_recorded=False)
+                return self._access.attach(name, connector, connected)
 
     def detach(self, source: LdName, snapshot: LdName,
                connector: Connector | None) -> list[LdSetName]:

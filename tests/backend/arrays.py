@@ -242,6 +242,11 @@ def host(number: int = 1, *, multipath: bool = False) -> Connector:
         'host': f'host{number}', 'multipath': multipath})
 
 
+def attached(*hosts: Connector) -> Callable[[], dict[str, Connector]]:
+    """What reads the attachments of a volume from Cinder's database."""
+    return lambda: {f'attachment {n}': h for n, h in enumerate(hosts)}
+
+
 def fc_host(number: int = 1, ports: Sequence[int] = (0, 1)) -> Connector:
     return Connector.parse({
         'wwpns': [wwpn(number, port) for port in ports],

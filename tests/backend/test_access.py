@@ -11,7 +11,14 @@ from cinder_nec import errors
 from cinder_nec.backend.access.base import AccessOptions, Connector
 from cinder_nec.model import LdName, LdSetName
 from ismsim.faults import Action
-from tests.backend.arrays import POOL, Time, host, make_engine, make_lab
+from tests.backend.arrays import (
+    POOL,
+    Time,
+    attached,
+    host,
+    make_engine,
+    make_lab,
+)
 
 VOLUME, OTHER = LdName('LX', 'V' * 21), LdName('LX', 'W' * 21)
 HOST_SET = 'LX:omredhathost0001'
@@ -221,7 +228,7 @@ def test_detach_of_a_volume_that_is_gone_is_a_success(ready):
 def test_two_hosts_are_detached_one_by_one(ready):
     for number in (1, 2):
         ready.access.attach(VOLUME, host(number))
-    ready.access.detach(VOLUME, host(1), [host(2)])
+    ready.access.detach(VOLUME, host(1), attached(host(1), host(2)))
     assert mapped(ready, VOLUME) == ['LX:omredhathost0002']
     ready.access.detach(VOLUME, host(2))
     assert mapped(ready, VOLUME) == []
@@ -229,7 +236,7 @@ def test_two_hosts_are_detached_one_by_one(ready):
 
 def test_a_second_attachment_on_the_same_host_keeps_the_mapping(ready):
     ready.access.attach(VOLUME, host())
-    ready.access.detach(VOLUME, host(), [host()])
+    ready.access.detach(VOLUME, host(), attached(host(), host()))
     assert mapped(ready, VOLUME) == [HOST_SET]
 
 
@@ -239,7 +246,7 @@ def test_a_shared_ld_set_is_left_by_the_last_host(ready):
                    options=AccessOptions(ld_set=LdSetName('LX', 'all')))
     lab.access.attach(VOLUME, host(1))
     lab.access.attach(VOLUME, host(2))
-    lab.access.detach(VOLUME, host(1), [host(2)])
+    lab.access.detach(VOLUME, host(1), attached(host(1), host(2)))
     assert mapped(lab, VOLUME) == ['LX:all']
     lab.access.detach(VOLUME, host(2))
     assert mapped(lab, VOLUME) == []

@@ -16,7 +16,14 @@ from cinder_nec.backend.access import base
 from cinder_nec.backend.access.connector import AccessOptions, Connector
 from cinder_nec.model import LdName, LdSetName, Protocol
 from ismsim.faults import Action
-from tests.backend.arrays import POOL, fc_host, make_engine, make_lab, wwpn
+from tests.backend.arrays import (
+    POOL,
+    attached,
+    fc_host,
+    make_engine,
+    make_lab,
+    wwpn,
+)
 
 VOLUME, OTHER = LdName('LX', 'V' * 21), LdName('LX', 'W' * 21)
 HOST_SET = f'LX:{wwpn()}'
@@ -101,12 +108,27 @@ def test_the_order_of_the_wwpns_does_not_matter(ready):
     assert mapped(ready, VOLUME).keys() == mapped(ready, OTHER).keys()
 
 
-def test_a_new_hba_is_added_to_the_ld_set_of_the_host(ready):
+def test_a_new_hba_is_added_while_the_host_sees_nothing(ready):
     ready.fc.attach(VOLUME, fc_host(ports=(0,)))
+    detach(ready, VOLUME, fc_host(ports=(0,)))
     info = ready.fc.attach(OTHER, fc_host(ports=(2, 0)))
     assert paths(ready) == {path(1, 0), path(1, 2)}
     assert info['data']['initiator_target_map'].keys() == {
         wwpn(1, 0), wwpn(1, 2)}
+
+
+def test_a_connector_gives_no_access_to_what_a_host_sees(ready, caplog):
+    """Connectors are a tenant's word, and he may have an HBA of his own."""
+    ready.fc.attach(VOLUME, fc_host(1))
+    thief = dataclasses.replace(
+        fc_host(9), wwpns=(*fc_host(1).wwpns, *fc_host(9).wwpns))
+    info = ready.fc.attach(OTHER, thief)
+    assert paths(ready) == {path(1, 0), path(1, 1)}
+    # Nor is it zoned; and the operator is told how to do it.
+    assert info['data']['initiator_target_map'].keys() == {
+        wwpn(1, 0), wwpn(1, 1)}
+    assert (f'iSMcfg addldsetpath -ldset {HOST_SET} -path {path(9, 0)}'
+            in caplog.text)
 
 
 def test_an_ld_set_of_the_operator_is_found_and_completed(tmp_path):
@@ -457,7 +479,8 @@ def test_what_os_brick_makes_of_it():
 # -- detach -----------------------------------------------------------------
 
 def detach(lab, name, host, others=()):
-    return lab.fc.ended(lab.fc.detach(name, host, others), host)
+    return lab.fc.ended(
+        lab.fc.detach(name, host, attached(host, *others)), host)
 
 
 ALL_PORTS = sorted([*CONT0, *CONT1, DOWN])

@@ -17,6 +17,7 @@ from cinder_nec.model import LdName, LdSetName
 from tests.backend.arrays import (
     POOL,
     Lab,
+    attached,
     fc_host,
     host,
     make_engine,
@@ -134,7 +135,7 @@ def test_another_host_keeps_it_after_nec_ldset_was_changed(
     for number in (1, 2):
         full.access.attach(VOLUME, host(number))
     later = make_lab(full.engine)
-    later.access.detach(VOLUME, host(1), [host(2)])
+    later.access.detach(VOLUME, host(1), attached(host(1), host(2)))
     assert where(full, VOLUME) == [str(FULL)]
     later.access.detach(VOLUME, host(2))
     assert where(full, VOLUME) == []
@@ -163,7 +164,7 @@ def test_each_node_has_its_ld_set(tmp_path: Any) -> None:
     lab.access.attach(VOLUME, host(1))
     assert where(lab, VOLUME) == [str(CONTROL)]
     lab.access.attach(VOLUME, host(2))
-    lab.access.detach(VOLUME, host(1), [host(2)])
+    lab.access.detach(VOLUME, host(1), attached(host(1), host(2)))
     assert where(lab, VOLUME) == [str(FULL)]
     lab.access.detach(VOLUME, host(2))
     assert where(lab, VOLUME) == []

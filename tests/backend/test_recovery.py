@@ -334,7 +334,8 @@ def test_nothing_to_go_on_with_costs_no_command(site):
 def bind_control_volume(service: Service) -> LdName:
     lab = service.lab
     lab.volumes.create(VOLUME, 1, [POOL])
-    ld_set = lab.fc._create_ld_set(_LD_SET)
+    lab.fc._create_ld_set(_LD_SET)
+    ld_set = lab.inventory.current().ld_sets[_LD_SET]
     with Undo() as undo:
         service.controls.ensure(ld_set, POOL, undo)
         undo.forget()
@@ -518,7 +519,7 @@ def test_what_an_operator_copies_goes_on(site):
 def test_mappings_that_no_attachment_knows(site, hosts, stays):
     lab = site.service().lab
     lab.volumes.create(VOLUME, 1, [POOL])
-    lab.access.attach(VOLUME, host(1))
+    lab.access.attach(VOLUME, host(1), records=dict)
     service = site.service()
     service.recovery.run([Owned(VOLUME, hosts=hosts)], [])
     assert bool(lab.inventory.refresh().mapped_to(
@@ -529,7 +530,7 @@ def test_what_another_has_mapped_stays(site, tmp_path):
     """An operator, or a service whose volume it was."""
     lab = site.service().lab
     lab.volumes.create(VOLUME, 1, [POOL])
-    lab.access.attach(VOLUME, host(1))
+    lab.access.attach(VOLUME, host(1), records=dict)
     other = Service(site.engine, tmp_path / 'other')
     other.recovery.run([Owned(VOLUME, hosts=())], [])
     assert lab.inventory.refresh().mapped_to(lab.lds()[VOLUME.label].ldn)
@@ -548,7 +549,7 @@ def linked(site: Site, recorded: bool | None) -> Service:
         name = service.links.ensure(VOLUME, SNAPSHOT, undo)
         undo.forget()
     if recorded is not None:
-        lab.access.attach(name, host(), is_recorded=not recorded)
+        lab.access.attach(name, host(), records=None if recorded else dict)
     return service
 
 

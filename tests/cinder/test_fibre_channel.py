@@ -12,6 +12,7 @@ import uuid
 import pytest
 
 from tests.cinder import drivers  # first: it registers objects
+from tests.cinder.unsaved import UnsavedVolume
 
 from cinder import context, coordination, exception, objects  # isort: skip
 from cinder.zonemanager import utils as fczm_utils  # isort: skip
@@ -122,7 +123,7 @@ def a_volume(lab, *connectors):
     ctxt = context.get_admin_context()
     attachments = [objects.VolumeAttachment(
         ctxt, id=str(uuid.uuid4()), connector=each) for each in connectors]
-    volume = objects.Volume(
+    volume = UnsavedVolume(
         ctxt, id=str(uuid.uuid4()), _name_id=None, size=1,
         volume_attachment=objects.VolumeAttachmentList(objects=attachments))
     lab.volumes.create(ld_name(volume), 1, [POOL])
@@ -277,14 +278,15 @@ def test_the_last_lun_is_judged_where_zones_are_changed(
     """Another volume was attached after this one was unmapped."""
     old, new = a_volume(lab, connector()), a_volume(lab)
     driver.initialize_connection(old, connector())
-    unmap = lab.fc.detach
+    detaching = lab.fc.detaching
 
+    @contextlib.contextmanager
     def then_attach(*arguments):
-        left = unmap(*arguments)
-        driver.initialize_connection(new, connector())
-        return left
+        with detaching(*arguments) as left:
+            driver.initialize_connection(new, connector())
+            yield left
 
-    lab.fc.detach = then_attach
+    lab.fc.detaching = then_attach
     assert driver.terminate_connection(old, connector()) == NOTHING
     assert manager.hosts() == wwpns(1)
 

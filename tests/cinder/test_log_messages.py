@@ -20,6 +20,7 @@ import uuid
 import pytest
 
 from tests.cinder.drivers import DRIVERS  # first: it registers objects
+from tests.cinder.unsaved import UnsavedVolume
 
 from cinder import context, exception, objects  # isort: skip
 
@@ -92,7 +93,7 @@ class Site:
 
 
 def a_volume(**fields: Any) -> Any:
-    return objects.Volume(
+    return UnsavedVolume(
         context.get_admin_context(),
         **{'id': str(uuid.uuid4()), '_name_id': None, 'size': 1,
            'host': HERE, 'volume_type_id': None, 'migration_status': None,
@@ -348,7 +349,9 @@ def test_detach_fails(site: Site) -> None:
 def test_what_stays_exported_is_not_called_removed(site: Site) -> None:
     site.attach()
     site.volume.volume_attachment = objects.VolumeAttachmentList(objects=[
-        objects.VolumeAttachment(connector=CONNECTOR) for _ in range(2)])
+        objects.VolumeAttachment(id=str(uuid.uuid4()),
+                                 connector=CONNECTOR)
+        for _ in range(2)])
     site.driver.terminate_connection(site.volume, CONNECTOR)
     assert 'Removed Export' not in site.log.text
     assert site.lines(logging.INFO)[-1].startswith('Terminated')
@@ -584,6 +587,6 @@ def test_an_error_is_logged_once(site: Site) -> None:
 
 
 def _raising(error: Exception) -> Callable[..., object]:
-    def call(*_args: object) -> object:
+    def call(*_args: object, **_named: object) -> object:
         raise error
     return call

@@ -10,6 +10,7 @@ import uuid
 import pytest
 
 from tests.cinder.drivers import DRIVERS  # first: it registers objects
+from tests.cinder.unsaved import UnsavedVolume
 
 from cinder import context, exception, objects  # isort: skip
 from cinder.volume import manager  # isort: skip
@@ -69,7 +70,7 @@ def specs(consumer='back-end', **keys):
 
 def a_volume(lab=None, *, attachments=(), **fields):
     """A volume as the manager has it, with its LD if there is a lab."""
-    volume = objects.Volume(
+    volume = UnsavedVolume(
         context.get_admin_context(),
         **{'id': str(uuid.uuid4()), '_name_id': None, 'size': 1,
            'host': HERE, 'volume_type_id': OLD_TYPE,

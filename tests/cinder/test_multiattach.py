@@ -147,6 +147,32 @@ def test_odd_attachments_keep_nothing(driver, odd):
     assert host_sets(driver, volume) == 0
 
 
+def test_an_attach_that_cinder_has_not_written_down_yet(with_shared_set):
+    """The manager stores the connector after the driver has answered."""
+    driver = with_shared_set
+    volume = a_volume(driver)
+    attach(driver, volume, 1)
+    reserved = types.SimpleNamespace(id='new', connector=None)
+    volume.volume_attachment.append(reserved)
+    driver.initialize_connection(volume, connector(driver, 2))
+    detach(driver, volume, 1)
+    assert sets_of(driver, ld_name(volume)) == [str(SHARED)]
+    reserved.connector = connector(driver, 2)
+    detach(driver, volume, 2)
+    assert sets_of(driver, ld_name(volume)) == []
+
+
+def test_detaches_whose_records_are_there_still(with_shared_set):
+    """The API removes them after the manager has answered."""
+    driver = with_shared_set
+    volume = a_volume(driver)
+    for number in (1, 2):
+        attach(driver, volume, number)
+    for number in (1, 2):
+        driver.terminate_connection(volume, connector(driver, number))
+    assert sets_of(driver, ld_name(volume)) == []
+
+
 def test_a_forced_detach_ends_all(driver):
     volume = a_volume(driver)
     for number in (1, 1, 2):

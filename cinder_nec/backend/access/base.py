@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What both access protocols share: connectors, LD Sets, map and unmap."""
+"""What both access protocols share: map and unmap."""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+import contextlib
 import logging
 from typing import Any
 
-from cinder_nec import errors, naming
+from cinder_nec import errors
 from cinder_nec.backend import changes, placement
+from cinder_nec.backend.access.attachments import Attachments, Records
 from cinder_nec.backend.access.connector import AccessOptions, Connector
+from cinder_nec.backend.access.ld_sets import HostLdSets
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.journal import Entry, Kind
@@ -19,22 +22,18 @@ from cinder_nec.backend.undo import Undo
 from cinder_nec.backend.volumes import Volumes
 from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.model import (
-    DEFAULT_PLATFORM,
     ArrayConfig,
     LdMapping,
     LdName,
     LdSet,
     LdSetName,
     LogicalDisk,
-    Protocol,
     TargetMode,
 )
 
 LOG = logging.getLogger(__name__)
 
 _MAP_TRIES = 8
-# What no LD has as its number.
-_NO_LDN = -1
 # The greatest LUN that every way of addressing knows.
 _MAX_PLAIN_LUN = 255
 # os-brick's word (os_brick.constants) for LUNs below 256 as they are and
@@ -42,52 +41,21 @@ _MAX_PLAIN_LUN = 255
 _ADDRESSING_MODE = 'SAM2'
 
 
-class AccessProtocol(abc.ABC):
+class AccessProtocol(HostLdSets):
     """Mapping LDs to hosts over one protocol."""
 
-    protocol: Protocol
     # What Cinder and os-brick call the protocol.
     volume_type: str
 
     def __init__(self, client: IsmClient, inventory: Inventory,
                  volumes: Volumes, claims: Claims,
                  options: AccessOptions) -> None:
-        self._client = client.urgent()
-        self._inventory = inventory
+        super().__init__(client, inventory, claims, options)
         self._volumes = volumes
-        self._claims = claims
-        self._options = options
         self._journal = volumes.journal
+        self._attachments = Attachments(self.protocol)
 
     # -- what the protocols differ in ----------------------------------
-
-    @abc.abstractmethod
-    def check(self, connector: Connector) -> None:
-        """:raises errors.InvalidConnector: the protocol needs more"""
-
-    @abc.abstractmethod
-    def _identifier(self, connector: Connector) -> str:
-        """Return what an LD Set of the host is named after."""
-
-    @abc.abstractmethod
-    def _admits(self, ld_set: LdSet, connector: Connector) -> bool:
-        """Tell whether a host may use an LD Set as it is."""
-
-    @abc.abstractmethod
-    def _names_in(self, ld_set: LdSet, connector: Connector) -> int:
-        """Return how many of a host's names an LD Set lists."""
-
-    @abc.abstractmethod
-    def _is_vacant(self, ld_set: LdSet) -> bool:
-        """Tell whether an LD Set admits nobody yet."""
-
-    @abc.abstractmethod
-    def _create_ld_set(self, name: LdSetName) -> LdSet:
-        """Create an LD Set that admits nobody yet."""
-
-    @abc.abstractmethod
-    def _admit(self, ld_set: LdSet, connector: Connector) -> LdSet:
-        """Let a host use an LD Set; return the LD Set as it is then."""
 
     @abc.abstractmethod
     def _connection(self, config: ArrayConfig, ld_set: LdSet,
@@ -99,13 +67,15 @@ class AccessProtocol(abc.ABC):
 
     def attach(self, name: LdName, connector: Connector,
                connected: Callable[[dict[str, Any]], object] = lambda _: None,
-               *, is_recorded: bool = True) -> dict[str, Any]:
+               *, records: Callable[[], Records] | None = None
+               ) -> dict[str, Any]:
         """Show an LD to a host and tell how the host reaches it.
 
         ``connected`` is given the answer first; when it fails, a mapping
         that was made here is taken back.
 
-        :param is_recorded: Cinder has an attachment that tells of it
+        :param records: reads the attachments Cinder has of the volume;
+            None where Cinder has none that tells of this host
 
         Precondition: the LD exists.
         Re-entry: an LD that the host sees already stays where it is.
@@ -122,25 +92,33 @@ class AccessProtocol(abc.ABC):
         for _ in range(_MAP_TRIES):
             ld = self._volumes.get(name)
             ld_set = self.ensure_ld_set(connector, ld.ldn)
-            with Undo() as undo:
+            with self._claims.of(_mapping(name, ld_set)), Undo() as undo:
                 mapping = self._map(ld, ld_set, undo)
                 if mapping is not None:
-                    config = self._inventory.current()
-                    info = self._connection(
-                        config, config.ld_sets.get(ld_set.name, ld_set),
-                        ld, mapping, connector)
-                    if mapping.lun > _MAX_PLAIN_LUN:
-                        info['data']['addressing_mode'] = _ADDRESSING_MODE
+                    info = self._answer(ld, ld_set, mapping, connector)
                     connected(info)
-                    if not is_recorded:
+                    if records is None:
                         # From now on a host may use it.
                         self._journal.end_map(ld.name, ld_set.name)
+                    else:
+                        self._attachments.answered(name, records(),
+                                                   connector)
                     return info
         raise errors.NoCapacity(
             f'Logical Disk `{name}` could not be put in an LD Set in '
             f'{_MAP_TRIES} tries.',
             'Another program changes the LD Sets at the same time; try '
             'again.')
+
+    def _answer(self, ld: LogicalDisk, ld_set: LdSet, mapping: LdMapping,
+                connector: Connector) -> dict[str, Any]:
+        config = self._inventory.current()
+        info = self._connection(
+            config, config.ld_sets.get(ld_set.name, ld_set), ld, mapping,
+            connector)
+        if mapping.lun > _MAX_PLAIN_LUN:
+            info['data']['addressing_mode'] = _ADDRESSING_MODE
+        return info
 
     def _map(self, ld: LogicalDisk, ld_set: LdSet,
              undo: Undo) -> LdMapping | None:
@@ -218,144 +196,27 @@ class AccessProtocol(abc.ABC):
         as_known = (found is not None and found.ldn == ld.ldn
                     and known is not None
                     and known.luns() <= ld_set.luns())
+        if isinstance(error, errors.AlreadyMapped):
+            # A peer has taken it out since.
+            return None
         if as_known and isinstance(error, errors.CommandFailed):
             placement.check_not_full(config, ld_set.name, error)
             raise error
         return None
 
-    # -- the LD Set of a host ------------------------------------------
-
-    def ensure_ld_set(self, connector: Connector, ldn: int) -> LdSet:
-        """Return the LD Set through which a host is to see an LD.
-
-        One that is missing is created, unless that is the operator's
-        business.
-        """
-        ld_set = self._find_ld_set(self._inventory.current(), connector,
-                                   ldn)
-        if ld_set is not None and self._admits(ld_set, connector):
-            return ld_set
-        with self._claims.of(('host', self._identifier(connector))):
-            config = self._inventory.current()
-            try:
-                return self._find_or_make_ld_set(config, connector, ldn)
-            except (errors.CommandFailed, errors.NotFound) as error:
-                # An operator or a peer may have made one meanwhile.
-                LOG.info('Looking for the LD Set of host %.80r once more: '
-                         '%s', connector.host, error)
-                config = self._inventory.refresh()
-                return self._find_or_make_ld_set(config, connector, ldn)
-
-    def _find_or_make_ld_set(self, config: ArrayConfig,
-                             connector: Connector, ldn: int) -> LdSet:
-        ld_set = self._find_ld_set(config, connector, ldn)
-        if ld_set is None:
-            ld_set = self._new_ld_set(config, connector)
-        if self._admits(ld_set, connector):
-            return ld_set
-        return self._admit(ld_set, connector)
-
-    def _find_ld_set(self, config: ArrayConfig, connector: Connector,
-                     ldn: int) -> LdSet | None:
-        """Return the LD Set through which a host is to see an LD.
-
-        The configured one, or one of its own: where the LD is already,
-        else the one that lists most of the host's names.
-        """
-        name = self._configured(connector)
-        if name is not None:
-            found = config.ld_sets.get(name)
-            return found if self._fits(found) else None
-        return min(self._ld_sets_of(config, connector), default=None,
-                   key=lambda s: (ldn not in s.mappings,
-                                  -self._names_in(s, connector), s.name))
-
-    def _ld_sets_of(self, config: ArrayConfig,
-                    connector: Connector) -> list[LdSet]:
-        """Return the LD Sets that list a host."""
-        return [s for s in config.ld_sets.values()
-                if self._fits(s) and self._names_in(s, connector)]
-
-    def ld_sets_for(self, connector: Connector) -> list[LdSetName]:
-        """Return the LD Sets that are known to be a host's."""
-        config = self._inventory.current()
-        names = [s.name for s in self._ld_sets_of(config, connector)]
-        configured = self._configured(connector)
-        if configured is not None and configured not in names:
-            names.append(configured)
-        return names
-
-    def _fits(self, ld_set: LdSet | None) -> bool:
-        return ld_set is not None and ld_set.protocol is self.protocol
-
-    def _configured(self, connector: Connector) -> LdSetName | None:
-        if (self._options.controller_ld_set is not None
-                and connector.host in self._options.controller_hosts):
-            return self._options.controller_ld_set
-        return self._options.ld_set
-
-    def planned(self, connector: Connector) -> tuple[LdSetName, bool]:
-        """Return the LD Set a host would get, and whether it is there.
-
-        Nothing is changed.
-
-        :raises errors.NotFound: it would get none
-        """
-        self.check(connector)
-        config = self._inventory.current()
-        found = self._find_ld_set(config, connector, _NO_LDN)
-        if found is None:
-            return self._name_for_new(config, connector), False
-        if (self._configured(connector) == found.name
-                and not self._admits(found, connector)):
-            raise errors.NotFound(
-                f'LD Set `{found.name}` lists no name of host '
-                f'{connector.host!r:.80}.', 'Register them on the array.')
-        return found.name, True
-
-    def _new_ld_set(self, config: ArrayConfig,
-                    connector: Connector) -> LdSet:
-        name = self._name_for_new(config, connector)
-        return config.ld_sets.get(name) or self._create_ld_set(name)
-
-    def _name_for_new(self, config: ArrayConfig,
-                      connector: Connector) -> LdSetName:
-        """Return a name that is free, or of an LD Set that is nobody's."""
-        configured = self._configured(connector)
-        if configured is not None:
-            raise errors.NotFound(
-                f'LD Set `{configured}` not found.',
-                'Create it on the array, or correct nec_ldset (or '
-                'nec_ldset_for_controller_node) in cinder.conf.')
-        if not self._options.automatic:
-            raise errors.NotFound(
-                'Logical Disk Set could not be found.',
-                'Create an LD Set with the '
-                f'{self.protocol.value} names of host '
-                f'{connector.host!r:.80} on the array, or set '
-                'nec_auto_accesscontrol = True.')
-        for label in naming.ld_set_name_candidates(
-                self._identifier(connector)):
-            name = LdSetName(DEFAULT_PLATFORM, label)
-            known = config.ld_sets.get(name)
-            if known is None or self._fits(known) and self._is_vacant(known):
-                return name
-        raise errors.NotFound(
-            f'No LD Set can be made for host {connector.host!r:.80}: the '
-            'names it could have are taken.',
-            'Create an LD Set for the host on the array by hand.')
-
-    def _exists(self, name: LdSetName) -> bool:
-        return name in self._inventory.refresh().ld_sets
-
     # -- detach --------------------------------------------------------
 
-    def detach(self, name: LdName, connector: Connector,
-               others: Sequence[Connector] = ()) -> list[LdSetName]:
-        """Take an LD away from a host; return the LD Sets it was in.
+    @contextlib.contextmanager
+    def detaching(self, name: LdName, connector: Connector,
+                  records: Callable[[], Records] = dict
+                  ) -> Iterator[list[LdSetName]]:
+        """Take an LD away from a host; yield the LD Sets it was in.
 
-        It stays where one of the ``others``, hosts that have attachments
-        of the same volume, uses the same LD Set.
+        It stays where another attachment of the same volume uses the same
+        LD Set.  The attachment has ended when the block, which does the
+        rest, has.
+
+        :param records: reads the attachments Cinder has of the volume
 
         Precondition: none.
         Re-entry: an LD that the host does not see is a success.
@@ -365,11 +226,24 @@ class AccessProtocol(abc.ABC):
         ld = self._volumes.find(name)
         if ld is None:
             LOG.info('Logical Disk `%s` has unbound already.', name)
-            return []
-        ld_sets = self._find_ld_sets_to_leave(connector, ld.ldn)
+            yield []
+            return
+        ld_sets = sorted(self._find_ld_sets_to_leave(connector, ld.ldn),
+                         key=lambda s: s.name)
         if not ld_sets:
             LOG.info('Host %.80r has no LD Set; nothing to detach.',
                      connector.host)
+        with contextlib.ExitStack() as claims:
+            for ld_set in ld_sets:
+                claims.enter_context(self._claims.of(_mapping(name, ld_set)))
+            known = records()
+            others = self._attachments.others(name, known, connector)
+            yield self._leave(ld, ld_sets, others)
+            self._attachments.ended(name, known, connector)
+
+    def _leave(self, ld: LogicalDisk, ld_sets: Sequence[LdSet],
+               others: Sequence[Connector]) -> list[LdSetName]:
+        """Take an LD out of the LD Sets that none of the others uses."""
         config = self._inventory.current()
         shared = {s.name for other in others
                   for s in self._ld_sets_showing(config, other, ld.ldn)}
@@ -377,11 +251,17 @@ class AccessProtocol(abc.ABC):
         for ld_set in ld_sets:
             if ld_set.name in shared:
                 LOG.info('`%s` stays in LD Set `%s` for another '
-                         'attachment.', name, ld_set.name)
+                         'attachment.', ld.name, ld_set.name)
                 continue
             self._unmap(ld, ld_set)
             left.append(ld_set.name)
         return left
+
+    def detach(self, name: LdName, connector: Connector,
+               records: Callable[[], Records] = dict) -> list[LdSetName]:
+        """See :meth:`detaching`; there is no rest to do."""
+        with self.detaching(name, connector, records) as left:
+            return left
 
     def detach_all(self, name: LdName) -> list[LdSetName]:
         """Take an LD away from all hosts (forced detach).
@@ -472,3 +352,8 @@ class AccessProtocol(abc.ABC):
                 ld_set.name, mapping.lun)
         self._inventory.record(changes.unmapped(ld_set.name, ld.ldn))
         self._journal.end_map(ld.name, ld_set.name)
+
+
+def _mapping(name: LdName, ld_set: LdSet) -> Hashable:
+    """What attach and detach of one LD through one LD Set claim."""
+    return 'mapping', name, ld_set.name

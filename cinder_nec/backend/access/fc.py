@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-import dataclasses
 import logging
 import typing
 from typing import Any
@@ -17,6 +16,7 @@ from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.outcome import carry_out
 from cinder_nec.backend.volumes import Volumes
+from cinder_nec.ismcli import commands
 from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.model import (
     ArrayConfig,
@@ -48,7 +48,9 @@ class FcAccess(AccessProtocol):
     """One LUN for all ports; zones are Cinder's zone manager's business.
 
     An LD Set of ``nec_ldset`` is the operator's: its WWPNs are not
-    changed.  Others are completed if ``nec_auto_accesscontrol`` is set.
+    changed.  Others are completed if ``nec_auto_accesscontrol`` is set, and
+    only while they show no LD: a connector is a tenant's word, and whoever
+    names a WWPN of a host beside his own would get to see that host's LDs.
 
     :param fabric: there only where Cinder manages zones
     """
@@ -90,7 +92,7 @@ class FcAccess(AccessProtocol):
 
         A WWPN that another LD Set lists is left there.
         """
-        if not self._options.automatic:
+        if ld_set.mappings or not self._options.automatic:
             return []
         missing = set(connector.wwpns) - ld_set.paths
         for other in self._inventory.current().ld_sets.values():
@@ -102,12 +104,11 @@ class FcAccess(AccessProtocol):
     def _is_vacant(self, ld_set: LdSet) -> bool:
         return not (ld_set.paths or ld_set.port_paths or ld_set.mappings)
 
-    def _create_ld_set(self, name: LdSetName) -> LdSet:
+    def _create_ld_set(self, name: LdSetName) -> None:
         carry_out(lambda: self._client.addldset_fc(name),
                   happened=lambda: self._exists(name))
-        ld_set = LdSet(name, Protocol.FC)
-        self._inventory.record(changes.ld_set_added(ld_set))
-        return ld_set
+        self._inventory.record(changes.ld_set_added(
+            LdSet(name, Protocol.FC)))
 
     def _admit(self, ld_set: LdSet, connector: Connector) -> LdSet:
         if self._configured(connector) == ld_set.name:
@@ -128,10 +129,8 @@ class FcAccess(AccessProtocol):
 
         carry_out(lambda: self._client.addldsetpath(ld_set.name, wwpn),
                   happened=added)
-        known = self._inventory.current().ld_sets.get(ld_set.name, ld_set)
-        known = dataclasses.replace(known, paths=known.paths | {wwpn})
-        self._inventory.record(changes.ld_set_replaced(known))
-        return known
+        self._inventory.record(changes.path_admitted(ld_set.name, wwpn))
+        return self._inventory.current().ld_sets.get(ld_set.name, ld_set)
 
     # -- the answer to an attach ---------------------------------------
 
@@ -160,10 +159,13 @@ class FcAccess(AccessProtocol):
         if left_out:
             LOG.warning(
                 'Host %.80r has no path through %s: LD Set `%s` does not '
-                'list it. Another LD Set has it, %d WWPNs are listed '
-                'already, or adding it is left to the operator.',
-                connector.host, ', '.join(map(str, left_out)), ld_set.name,
-                MAX_WWPNS_PER_LD_SET)
+                'list it, and is not given it on a connector\'s word while '
+                'it shows LDs, nor if another LD Set lists it or this one '
+                'has %d. If it is the host\'s: %s', connector.host,
+                ', '.join(map(str, left_out)), ld_set.name,
+                MAX_WWPNS_PER_LD_SET, '; '.join(
+                    commands.addldsetpath(ld_set.name, wwpn).text
+                    for wwpn in left_out))
         return [w for w in connector.wwpns if w in ld_set.paths]
 
     def _within_fabrics(self, paths: Paths) -> Paths:

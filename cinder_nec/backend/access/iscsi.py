@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from cinder_nec import errors
@@ -51,12 +50,11 @@ class IscsiAccess(AccessProtocol):
     def _is_vacant(self, ld_set: LdSet) -> bool:
         return not ld_set.initiators and not ld_set.mappings
 
-    def _create_ld_set(self, name: LdSetName) -> LdSet:
+    def _create_ld_set(self, name: LdSetName) -> None:
         carry_out(lambda: self._client.addldset_iscsi(name),
                   happened=lambda: self._exists(name))
-        ld_set = LdSet(name, Protocol.ISCSI, TargetMode.MULTI_TARGET)
-        self._inventory.record(changes.ld_set_added(ld_set))
-        return ld_set
+        self._inventory.record(changes.ld_set_added(
+            LdSet(name, Protocol.ISCSI, TargetMode.MULTI_TARGET)))
 
     def _admit(self, ld_set: LdSet, connector: Connector) -> LdSet:
         initiator = _initiator(connector)
@@ -68,11 +66,9 @@ class IscsiAccess(AccessProtocol):
         carry_out(
             lambda: self._client.addldsetinitiator(ld_set.name, initiator),
             happened=admitted)
-        known = self._inventory.current().ld_sets.get(ld_set.name, ld_set)
-        known = dataclasses.replace(
-            known, initiators=known.initiators | {initiator.name})
-        self._inventory.record(changes.ld_set_replaced(known))
-        return known
+        self._inventory.record(changes.initiator_admitted(
+            ld_set.name, initiator.name))
+        return self._inventory.current().ld_sets.get(ld_set.name, ld_set)
 
     def _connection(self, config: ArrayConfig, ld_set: LdSet,
                     ld: LogicalDisk, mapping: LdMapping,
