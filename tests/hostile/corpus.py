@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from hypothesis import strategies as st
 
+T = TypeVar('T')
 LONG = 64 << 10
 # What a shell acts on, what ends a line or a string, what looks like
 # something else, and what is very long.
@@ -30,6 +33,20 @@ ANYTHING = st.recursive(
 # Nearly right, with something in it that does not belong there.
 IQN, WWPN = 'iqn.1994-05.com.redhat:host0001', '10000090faa0786b'
 UUID = '5c9a8b7e-1d2f-4a3b-8c4d-5e6f7a8b9c0d'
+
+GOOD_IQNS = st.sampled_from((
+    IQN, IQN.upper(), 'iqn.1994-05.com.redhat:host0003'))
+GOOD_WWPNS = st.sampled_from((
+    WWPN, WWPN.upper(), '10:00:00:90:fa:a0:78:6b', '1000-0090-FAA0-7862'))
+
+
+def half(good: st.SearchStrategy[T], bad: st.SearchStrategy[T]
+         ) -> st.SearchStrategy[T]:
+    """Draw from each of both as often.
+
+    ``good | bad`` draws from each of their branches as often.
+    """
+    return st.booleans().flatmap(lambda first: good if first else bad)
 
 
 def spoilt(good: str) -> st.SearchStrategy[str]:

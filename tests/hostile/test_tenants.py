@@ -21,13 +21,14 @@ from tests.cinder.drivers import DRIVERS  # first: it registers objects
 from cinder import exception  # isort: skip
 
 from cinder_nec.backend import qos  # isort: skip
-from cinder_nec.model import Protocol  # isort: skip
+from cinder_nec.model import LdName, Protocol  # isort: skip
 from tests.faults.rig import HERE, THERE, Rig, uuid_of  # isort: skip
 from tests.hostile.corpus import (  # isort: skip
-    ANYTHING, CORPUS, IQN, NAMES, UUID, WWPN)
+    ANYTHING, CORPUS, GOOD_IQNS, GOOD_WWPNS, IQN, NAMES, UUID, WWPN, half)
 
 # One rig serves all examples of a test: they must not change the array.
-MANY = settings(max_examples=150, suppress_health_check=[
+EXAMPLES = 150
+MANY = settings(max_examples=EXAMPLES, suppress_health_check=[
     HealthCheck.function_scoped_fixture, HealthCheck.too_slow,
     HealthCheck.data_too_large, HealthCheck.large_base_example])
 THEIRS = 'data01'
@@ -46,20 +47,55 @@ def rig(request, tmp_path) -> Rig:
     return made
 
 
+class Watch:
+    """What came of a step.
+
+    :param done: it succeeded
+    :param sent: the lines that reached the array's shell
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self.sent: list[str] = []
+
+    def has_sent(self, verb: str) -> bool:
+        return any(verb in line for line in self.sent)
+
+
 @contextlib.contextmanager
-def watched(rig: Rig) -> Iterator[None]:
+def watched(rig: Rig) -> Iterator[Watch]:
     """No line of the block may be outside the grammar.
 
     It succeeds, or fails with an exception of Cinder's own.
     """
     mark = rig.lab.mark()
+    watch = Watch()
     try:
-        yield
+        yield watch
+        watch.done = True
     except exception.CinderException as error:
         assert len(str(error)) < 3000
     entries = rig.engine.journal.since(mark)
+    watch.sent = [entry.command for entry in entries]
     assert not [entry.command for entry in entries
                 if entry.hostile or entry.kind.value == 'UNKNOWN']
+
+
+class Share:
+    """How many examples got through to where it could do harm."""
+
+    def __init__(self) -> None:
+        self.tried = self.through = 0
+
+    def count(self, is_through: bool) -> None:
+        self.tried += 1
+        self.through += is_through
+
+    def must_be(self, least: float) -> None:
+        """The rest was refused: a test of nothing but the parser."""
+        assert self.tried >= EXAMPLES / 2
+        assert self.through >= least * self.tried, (
+            f'{self.through} of {self.tried} got through')
 
 
 @contextlib.contextmanager
@@ -73,25 +109,46 @@ def refused(rig: Rig, *kinds: type[Exception]) -> Iterator[None]:
 
 # -- connectors -------------------------------------------------------------
 
-CONNECTOR = st.dictionaries(
+BESIDE = st.fixed_dictionaries({}, optional=dict.fromkeys(
+    ('host', 'ip', 'multipath', 'wwnns', 'os_type', 'platform',
+     'do_local_attach'), VALUES | st.lists(VALUES, max_size=4)))
+# A host that may be attached, with anything beside its names.
+HOST = st.builds(
+    lambda names, beside: {**beside, **names},
+    st.fixed_dictionaries({
+        'initiator': GOOD_IQNS,
+        'wwpns': st.lists(GOOD_WWPNS, min_size=1, max_size=4)}), BESIDE)
+STRANGE = st.dictionaries(
     st.sampled_from(['initiator', 'wwpns', 'host', 'ip', 'multipath',
                      'wwnns', 'os_type', 'do_local_attach']),
-    VALUES | st.lists(VALUES, max_size=4)) | VALUES
+    half(GOOD_IQNS | st.lists(GOOD_WWPNS, max_size=4),
+         VALUES | st.lists(VALUES, max_size=4))) | VALUES
+CONNECTOR = half(HOST, STRANGE)
 
 
-@MANY
-@given(connector=CONNECTOR)
-def test_connectors(rig, connector):
-    for method in (rig.driver.initialize_connection,
-                   rig.driver.terminate_connection):
+def test_connectors(rig):
+    """What is beside the name of a good host is tried as well."""
+    share = Share()
+
+    @MANY
+    @given(connector=CONNECTOR)
+    def try_one(connector):
+        with watched(rig) as attach:
+            rig.driver.initialize_connection(rig.volume, connector)
+        share.count(attach.done and attach.has_sent('addldsetld'))
+        with watched(rig) as detach:
+            rig.driver.terminate_connection(rig.volume, connector)
+        assert detach.done or not attach.done
         with watched(rig):
-            method(rig.volume, connector)
-    with watched(rig):
-        rig.driver.validate_connector(connector)
-    for method in (rig.driver.initialize_connection_snapshot,
-                   rig.driver.terminate_connection_snapshot):
-        with watched(rig):
-            method(rig.snapshot, connector)
+            rig.driver.validate_connector(connector)
+        for method in (rig.driver.initialize_connection_snapshot,
+                       rig.driver.terminate_connection_snapshot):
+            with watched(rig):
+                method(rig.snapshot, connector)
+    try_one()
+    share.must_be(0.25)
+    label = rig.name(rig.volume).label
+    assert label not in {ld for _set, ld in rig.state().mapped}
 
 
 def around(good: str) -> Iterator[tuple[str, str]]:
@@ -133,21 +190,49 @@ def test_bad_names_in_the_attachments_that_stay(rig):
 
 # -- references -------------------------------------------------------------
 
-REFERENCE = st.dictionaries(
+STRANGE_REFERENCE = st.dictionaries(
     st.sampled_from(['source-name', 'source-id', 'source-name ', 'id']),
     VALUES) | VALUES
+BESIDE_NAMES = st.dictionaries(
+    st.sampled_from(['source-name ', 'id', 'host', 'size', 'platform']),
+    VALUES)
 
 
-@MANY
-@given(reference=REFERENCE)
-def test_references(rig, reference):
-    """``get_size`` makes every check; with it, no LD gets a new name."""
-    for method, record in (
-            (rig.driver.manage_existing_get_size, rig.new),
-            (rig.driver.manage_existing_snapshot_get_size,
-             rig.snapshots[0])):
-        with watched(rig):
-            method(record, reference)
+def named(*references: Mapping[str, str]
+          ) -> st.SearchStrategy[dict[str, object]]:
+    """Draw one of some references with anything beside it."""
+    return st.builds(lambda beside, good: {**beside, **good},
+                     BESIDE_NAMES, st.sampled_from(references))
+
+
+def test_references(rig):
+    """A good one is carried out, whatever is beside it."""
+    share = Share()
+    theirs = LdName('LX', THEIRS)
+    good = named({'source-name': THEIRS}, {'source-name': str(theirs)},
+                 {'source-name': UUID}, {'source-id': UUID},
+                 {'source-name': f'volume-{UUID}'})
+
+    @MANY
+    @given(reference=half(good, STRANGE_REFERENCE))
+    def try_one(reference):
+        with watched(rig) as asked:
+            rig.driver.manage_existing_get_size(rig.new, reference)
+        share.count(bool(asked.sent))
+        with watched(rig) as managed:
+            rig.driver.manage_existing(rig.new, reference)
+        assert managed.done == asked.done
+        if managed.done:
+            assert managed.has_sent('nickname')
+            rig.command(f'iSMcfg nickname -ldname {rig.name(rig.new)} '
+                        f'-newname {theirs}')
+        for method in (rig.driver.manage_existing_snapshot_get_size,
+                       rig.driver.manage_existing_snapshot):
+            with watched(rig):
+                method(rig.snapshots[0], reference)
+    try_one()
+    share.must_be(0.25)
+    assert theirs.label in rig.state().lds
 
 
 @pytest.mark.parametrize('key, good', [('source-name', THEIRS),
@@ -184,16 +269,27 @@ def specs_of_every_type(monkeypatch, specs: Mapping[str, object]) -> None:
             'consumer': 'both', 'specs': specs}})
 
 
-@MANY
-@given(upper=VALUES, lower=VALUES, report=VALUES, other=VALUES)
-def test_qos_values(rig, upper, lower, report, other):
-    with pytest.MonkeyPatch.context() as patch:
-        specs_of_every_type(patch, {
-            'upperlimit': upper, 'lowerlimit': lower,
-            'upperreport': report, str(other): other, 'name': other})
-        with watched(rig):
-            rig.driver.retype(None, rig.volume, {'id': UUID}, {},
-                              {'host': HERE, 'capabilities': {}})
+LIMITS = half(st.integers(10, 1_000_000).map(str)
+              | st.sampled_from(('0', None)), VALUES)
+
+
+def test_qos_values(rig):
+    share = Share()
+
+    @MANY
+    @given(upper=LIMITS, lower=LIMITS, other=VALUES,
+           report=half(st.sampled_from(('on', 'off')), VALUES))
+    def try_one(upper, lower, report, other):
+        with pytest.MonkeyPatch.context() as patch:
+            specs_of_every_type(patch, {
+                str(other): other, 'name': other, 'upperlimit': upper,
+                'lowerlimit': lower, 'upperreport': report})
+            with watched(rig) as retyped:
+                rig.driver.retype(None, rig.volume, {'id': UUID}, {},
+                                  {'host': HERE, 'capabilities': {}})
+        share.count(retyped.done and retyped.has_sent('iSMioc'))
+    try_one()
+    share.must_be(0.05)
 
 
 @pytest.mark.parametrize('key', ['upperlimit', 'lowerlimit'])
@@ -218,22 +314,29 @@ def test_a_bad_limit_is_refused_before_ssh(rig, monkeypatch, key):
                     step()
 
 
-@MANY
-@given(key=VALUES, value=VALUES)
-def test_metadata_names_and_descriptions(rig, key, value):
+def test_metadata_names_and_descriptions(rig):
     """They are never part of a command, whatever is made of them."""
-    for record in (rig.new, rig.snapshots[0]):
-        record.metadata = {str(key): value, 'force-delete': value}
-        record.display_name = record.name = value
-        record.display_description = value
-    with watched(rig):
-        rig.driver.create_volume(rig.new)
-    with watched(rig):
-        rig.driver.create_snapshot(rig.snapshots[0])
-    with watched(rig):
-        rig.driver.delete_snapshot(rig.snapshots[0])
-    with watched(rig):
-        rig.driver.delete_volume(rig.new)
+    share = Share()
+
+    @MANY
+    @given(key=VALUES, value=VALUES,
+           force=half(st.sampled_from(('True', ' true', True)), VALUES))
+    def try_one(key, value, force):
+        for record in (rig.new, rig.snapshots[0]):
+            record.metadata = {str(key): value, 'force-delete': force}
+            record.display_name = record.name = value
+            record.display_description = value
+        with watched(rig) as created:
+            rig.driver.create_volume(rig.new)
+        with watched(rig) as taken:
+            rig.driver.create_snapshot(rig.snapshots[0])
+        share.count(created.done and taken.done)
+        with watched(rig):
+            rig.driver.delete_snapshot(rig.snapshots[0])
+        with watched(rig):
+            rig.driver.delete_volume(rig.new)
+    try_one()
+    share.must_be(1.0)
 
 
 @MANY
