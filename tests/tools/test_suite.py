@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import configparser
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from harness import suite, tally
 from harness.suite import Result
 from harness.tally import Tries
+from harness.venvs import ROOT
 
 
 def test_options_and_pytest_arguments_are_told_apart():
@@ -82,3 +84,16 @@ def test_a_sample_runs_unless_all_is_asked_for(value, cases, monkeypatch):
     if value:
         monkeypatch.setenv(tally.ALL, value)
     assert tally.chosen([1, 2, 3, 4, 5], 2) == cases
+
+
+def test_tox_checks_the_types_of_the_same_packages():
+    """And every package of tools/ is among them."""
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read(ROOT / 'tox.ini')
+    commands = tox['testenv:pep8']['commands'].replace('\\\n', ' ')
+    line, = (line for line in commands.splitlines()
+             if line.split()[:1] == ['mypy'])
+    assert line.split()[1:] == list(suite.TYPED)
+    assert {path.parent.name for path in ROOT.glob('tools/*/__init__.py')
+            } == {name.removeprefix('tools/') for name in suite.TYPED
+                  if name.startswith('tools/')}
