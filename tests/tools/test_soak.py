@@ -3,24 +3,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 from pathlib import Path
 import random
 import subprocess
 import sys
 import threading
+import time
 import types
 
 import pytest
 from soak_suite import api as soak_api
-from soak_suite import services, worker
+from soak_suite import causes, services, weather
 from soak_suite.actions import WrongData
-from soak_suite.api import Failed, NotPlaced
+from soak_suite.api import Failed, Hangs, Interrupted, NotPlaced, Refused
 from soak_suite.main import parse
 from soak_suite.things import Things, Volume, Windows
 from soak_suite.worker import Diary, Result
 
+from harness import tally
+
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(directory: Path, *arguments: str) -> str:
+    """Run a soak; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, '-m', 'soak_suite.main', '--state',
+         str(directory / 'soak'), *arguments],
+        env={**os.environ, 'PYTHONPATH': str(ROOT / 'tools')},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    assert ('0 differences, 0 with other data, 0 unexplained errors'
+            in done.stdout)
+    return done.stdout
 
 
 @pytest.mark.service
@@ -28,14 +47,32 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.timeout(300)
 def test_one_minute_of_it(tmp_path: Path):
     """Its own choices differ from run to run: so many more are tried."""
-    done = subprocess.run(
-        [sys.executable, '-m', 'soak_suite.main', '--minutes', '1',
-         '--workers', '4', '--state', str(tmp_path / 'soak')],
-        env={**os.environ, 'PYTHONPATH': str(ROOT / 'tools')},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout
-    assert '0 differences, 0 unexplained errors' in done.stdout
+    run(tmp_path, '--minutes', '1', '--workers', '4')
+
+
+@pytest.mark.service
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_on_an_array_that_works_well_nothing_fails(tmp_path: Path):
+    """Whatever fails, or is refused, is unexplained then."""
+    run(tmp_path, '--minutes', '0.5', '--workers', '8', '--no-faults',
+        '--no-restarts')
+    entries = [json.loads(line) for line in
+               (tmp_path / 'soak' / 'actions.jsonl').open()]
+    assert len(entries) >= 8
+    assert {entry['result'] for entry in entries} == {Result.DONE.value}
+
+
+@pytest.mark.service
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_one_minute_of_a_cluster(tmp_path: Path):
+    if not tally.wants_all():
+        pytest.skip('runs with tools/test --all')
+    if services.missing():
+        pytest.skip('Debian packages are missing: '
+                    + ' '.join(services.missing()))
+    run(tmp_path, '--minutes', '1', '--workers', '4', '--cluster')
 
 
 def test_a_state_directory_that_is_in_use_is_refused(tmp_path: Path):
@@ -53,44 +90,112 @@ def test_what_makes_no_sense_is_refused(arguments):
 
 # -- what explains an error ---------------------------------------------
 
+ID = '2f9b4f1c-2d0b-4c8c-9f63-1b6f6e8a7c01'
+FAILED = f'volume {ID} went to error'
+BUSY = f'Failed to Create Volume (Volume ID = {ID}) (iSM31005: busy)'
+
+
 def fail(error: Exception):
     def work() -> str:
         raise error
     return work
 
 
+class Logged:
+    """Faults, and a log whose lines are of now or of a minute ago."""
+
+    def __init__(self, *lines: str, seconds: float = 0.0) -> None:
+        stamp = time.strftime('%Y-%m-%d %H:%M:%S',
+                              time.localtime(time.time() - seconds))
+        self.lines = [f'{stamp}.123 ERROR {line}' for line in lines]
+        self.windows = Windows()
+        self.diary = Diary(causes.Causes(self.windows, self.log_of))
+
+    def log_of(self, key: str) -> list[str]:
+        return [line for line in self.lines if key in line]
+
+    def result_of(self, error: Exception, *faults: str) -> Result:
+        with contextlib.ExitStack() as stack:
+            for name in faults:
+                stack.enter_context(self.windows.open(name))
+            self.diary.note('create', fail(error))
+        return self.diary.entries[-1].result
+
+
 def test_an_error_without_a_fault_is_unexplained():
-    windows = Windows()
-    with windows.open('busy'):
+    cinder = Logged(BUSY)
+    with cinder.windows.open('busy for a while'):
         pass
-    diary = Diary(windows)
-    diary.note('create', fail(Failed('volume went to error')))
-    entry, = diary.unexplained()
+    cinder.result_of(Failed(FAILED))
+    entry, = cinder.diary.unexplained()
     assert entry.action == 'create'
+    assert 'iSM31005' in entry.told[-1]
 
 
-def test_an_error_in_the_time_of_a_fault_is_explained():
-    windows = Windows()
-    diary = Diary(windows)
-    with windows.open('busy'):
-        diary.note('create', fail(Failed('volume went to error')))
-    entry, = diary.entries
-    assert entry.result is Result.EXPLAINED
-    assert entry.faults == ('busy',)
+def test_the_fault_of_which_the_log_tells_explains_an_error():
+    cinder = Logged(BUSY)
+    assert cinder.result_of(Failed(FAILED), 'slow',
+                            'busy for a while') is Result.EXPLAINED
+    assert cinder.diary.entries[-1].faults == ('busy for a while',)
 
 
+@pytest.mark.parametrize('log, fault', [
+    ((), 'busy for a while'), ((BUSY,), 'dropped after'),
+    ((BUSY,), 'slow'), ((BUSY.replace(ID, ID[::-1]),), 'busy for a while')])
+def test_a_fault_of_which_nothing_tells_explains_nothing(log, fault):
+    assert Logged(*log).result_of(
+        Failed(FAILED), fault) is Result.UNEXPLAINED
+
+
+def test_what_was_logged_before_the_action_explains_nothing():
+    assert Logged(BUSY, seconds=60.0).result_of(
+        Failed(FAILED), 'busy for a while') is Result.UNEXPLAINED
+
+
+def test_a_request_is_found_in_the_log_by_its_own_id():
+    request = f'req-{ID}'
+    assert Logged(f'[{request}] (iSM31005: busy)').result_of(
+        Failed(f'HTTP 500 (Request-ID: {request})'),
+        'busy for a while') is Result.EXPLAINED
+
+
+@pytest.mark.parametrize('error', (
+    Hangs(f'volume {ID} stays in creating'), Refused('HTTP 400'),
+    Interrupted('no answer')))
+def test_only_a_restart_explains_what_hangs_or_is_refused(error):
+    cinder = Logged(BUSY)
+    assert cinder.result_of(
+        error, 'busy for a while') is Result.UNEXPLAINED
+    assert cinder.result_of(error, causes.RESTART) is not (
+        Result.UNEXPLAINED)
+
+
+def test_every_kind_of_fault_but_a_delay_has_words():
+    assert [name for name, kind in weather.FAULTS.items()
+            if not kind.causes] == ['slow']
+
+
+@pytest.mark.parametrize('fault, result', [
+    ('pool full', Result.EXPLAINED), (causes.RESTART, Result.EXPLAINED),
+    ('busy for a while', Result.UNEXPLAINED)])
 def test_the_scheduler_may_know_the_stats_of_a_fault_that_is_over(
-        monkeypatch):
-    windows = Windows()
-    diary = Diary(windows)
-    with windows.open('pool full'):
+        monkeypatch, fault, result):
+    cinder = Logged()
+    with cinder.windows.open(fault):
         pass
-    diary.note('create', fail(NotPlaced('no back end has it')))
-    entry, = diary.entries
-    assert entry.result is Result.EXPLAINED
-    monkeypatch.setattr(worker, 'STATS_SECONDS', 0.0)
-    diary.note('create', fail(NotPlaced('no back end has it')))
-    assert len(diary.unexplained()) == 1
+    error = NotPlaced('no back end has it')
+    assert cinder.result_of(error) is result
+    monkeypatch.setattr(causes, 'STATS_SECONDS', 0.0)
+    assert cinder.result_of(error) is Result.UNEXPLAINED
+
+
+def test_a_driver_that_did_not_start_at_once_is_the_restarts(monkeypatch):
+    cinder = Logged(f'{ID}: Volume driver not ready.')
+    with cinder.windows.open(causes.RESTART):
+        pass
+    assert cinder.result_of(Failed(FAILED)) is Result.EXPLAINED
+    monkeypatch.setattr(causes, 'STARTING_SECONDS', 0.0)
+    assert cinder.result_of(Failed(FAILED)) is Result.UNEXPLAINED
 
 
 class OneVolume:
@@ -115,11 +220,8 @@ def test_a_volume_without_a_back_end_was_not_placed(host, kind):
 @pytest.mark.parametrize('error', (WrongData('other bytes'),
                                    KeyError('a bug')))
 def test_no_fault_explains_wrong_bytes_or_a_bug(error):
-    windows = Windows()
-    diary = Diary(windows)
-    with windows.open('busy'):
-        diary.note('clone', fail(error))
-    assert len(diary.unexplained()) == 1
+    assert Logged(BUSY).result_of(
+        error, causes.RESTART, 'busy for a while') is Result.UNEXPLAINED
 
 
 class Restarting:

@@ -12,9 +12,8 @@ from typing import Any
 from ismsim.control import ControlError
 from soak_suite.api import GONE, Api, Failed, Interrupted
 from soak_suite.cloud import BACKENDS, LIMITED, Cloud, is_replication
-from soak_suite.things import Snapshot, Things, Volume
+from soak_suite.things import CONTENT_BYTES, Snapshot, Things, Volume
 
-CONTENT_BYTES = 16
 MAX_PAIRS = 3
 # One pair is left for copies of the volume.
 MAX_SNAPSHOTS = {True: 2, False: 4}

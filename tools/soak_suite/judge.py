@@ -29,7 +29,7 @@ from harness.array import Array
 from soak_suite.api import Api, Failed, Interrupted, Refused
 from soak_suite.cloud import BACKUP_POOL, POOLS, Cloud
 from soak_suite.mending import Mender
-from soak_suite.things import Things, Volume
+from soak_suite.things import CONTENT_BYTES, Snapshot, Things, Volume
 
 # Copies settle in it, and what a restart has interrupted is resumed.
 SETTLE_SECONDS = 120.0
@@ -47,11 +47,15 @@ class Verdict:
     """What is left after a soak.
 
     :param findings: of the audit, with all that Cinder calls an error
+    :param read: volumes and snapshots whose data is what it must be
+    :param wrong: those whose data is not
     :param left: after everything was deleted
     :param broken: volumes and snapshots in an error status
     """
 
     findings: list[Finding] = field(default_factory=list)
+    read: int = 0
+    wrong: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     broken: int = 0
     volumes: int = 0
@@ -64,7 +68,7 @@ class Verdict:
 
     @property
     def held(self) -> bool:
-        return not (self.differences or self.left)
+        return not (self.differences or self.wrong or self.left)
 
 
 class Judge:
@@ -93,6 +97,8 @@ class Judge:
         verdict.broken = sum(
             status not in _RESTING for found in statuses.values()
             for status in found.values())
+        self._say('reading what is there')
+        self._read_all(verdict)
         self._say('deleting everything')
         verdict.left = self._delete_all()
         now = self._cloud.array.contents()
@@ -152,6 +158,27 @@ class Judge:
 
     def _view(self) -> CinderState:
         return self._api.read(lambda: cinder_view.from_client(self._client))
+
+    # -- the data ------------------------------------------------------
+
+    def _read_all(self, verdict: Verdict) -> None:
+        """Read what has been known of since its copy began to settle."""
+        for volume in self._things.all():
+            if volume.spoiled:
+                continue
+            disks: list[tuple[str, Volume | Snapshot]] = [
+                ('volume', volume),
+                *(('snapshot', s) for s in volume.snapshots)]
+            for what, known in disks:
+                if known.content is None:
+                    continue
+                found = self._cloud.array.read(known.id, 0, CONTENT_BYTES)
+                if found == known.content:
+                    verdict.read += 1
+                else:
+                    verdict.wrong.append(
+                        f'{what} {known.id} holds {found.hex()} instead '
+                        f'of {known.content.hex()}')
 
     # -- deleting ------------------------------------------------------
 

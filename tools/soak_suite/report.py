@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-import re
 import statistics
 
 from harness.terminal import Screen
@@ -13,7 +12,6 @@ from soak_suite.cloud import Cloud
 from soak_suite.judge import Verdict
 from soak_suite.worker import ACTIONS, Diary, Result
 
-_ID = re.compile(r'[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _LOG_LINES = 6
 
 
@@ -41,6 +39,10 @@ def close(screen: Screen, diary: Diary, verdict: Verdict,
     screen.line(f'at the end: {verdict.volumes} volumes, '
                 f'{verdict.snapshots} snapshots; {verdict.broken} of them '
                 'in an error status, by faults')
+    screen.line(f'data: {verdict.read} volumes and snapshots hold what '
+                'was written to them')
+    for wrong in verdict.wrong:
+        screen.line(wrong, 'red')
     for finding in verdict.findings:
         style = 'red' if finding in verdict.differences else 'dim'
         screen.line(f'{finding.standing.value}: {finding}', style)
@@ -50,10 +52,11 @@ def close(screen: Screen, diary: Diary, verdict: Verdict,
     unexplained = diary.unexplained()
     for entry in unexplained:
         screen.line(f'{entry.action}: {entry.text}', 'red')
-        found = _ID.search(entry.text)
-        _show_log(screen, cloud, found.group() if found else None)
+        for line in entry.told[-_LOG_LINES:]:
+            screen.line(line[:300], 'dim', indent=3)
     held = verdict.held and not unexplained
     screen.line(f'{len(verdict.differences)} differences, '
+                f'{len(verdict.wrong)} with other data, '
                 f'{len(unexplained)} unexplained errors, '
                 f'{len(verdict.left)} things that could not be deleted',
                 'green' if held else 'red')

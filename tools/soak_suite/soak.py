@@ -13,6 +13,7 @@ import time
 
 from harness.terminal import Screen
 from soak_suite import report
+from soak_suite.causes import RESTART, Causes
 from soak_suite.cloud import Cloud
 from soak_suite.judge import Judge
 from soak_suite.things import Things, Windows
@@ -47,9 +48,10 @@ class Soak:
         self._plan = plan
         self._cloud = cloud
         self._screen = screen
+        self._state = state
         self._windows = Windows()
         self._things = Things()
-        self._diary = Diary(self._windows)
+        self._diary = Diary(Causes(self._windows, cloud.log_of))
         self._ended = threading.Event()
         self._interruptions: Counter[str] = Counter()
         self._began = time.monotonic()
@@ -86,6 +88,7 @@ class Soak:
                 self._show()
         verdict = self._judge.judge()
         self._clear_line()
+        self._diary.save(self._state / 'actions.jsonl')
         return report.close(self._screen, self._diary, verdict,
                             self._weather.counts, self._interruptions,
                             self._cloud)
@@ -104,7 +107,7 @@ class Soak:
                 next_restart += self._plan.restart_seconds
 
     def _restart(self, number: int) -> None:
-        with self._windows.open('restart'):
+        with self._windows.open(RESTART):
             done = self._cloud.interrupt(number)
             self._interruptions[done] += 1
             self._cloud.resume()

@@ -10,6 +10,7 @@ import random
 import threading
 import time
 
+CONTENT_BYTES = 16
 
 @dataclass(eq=False)
 class Snapshot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+import dataclasses
 import random
 import threading
 from typing import Any
@@ -16,6 +17,8 @@ from soak_suite.things import Windows
 _CHANGES = ('ldbind', 'nickname', 'ldunbind', 'ldexpand', 'addldset',
             'delldset', 'generation', 'iSMrc_pair', 'iSMrc_replicate',
             'iSMrc_separate', 'iSMsc_')
+# No message of the array has this number.
+REFUSAL = 'iSM99999'
 
 Fault = Callable[['Weather'], Callable[[], object]]
 
@@ -40,7 +43,7 @@ class Weather(threading.Thread):
             with self._windows.open(name):
                 self.now = name
                 self.counts[name] += 1
-                undo = FAULTS[name](self)
+                undo = FAULTS[name].strike(self)
                 self._ended.wait(self.rng.uniform(0.5, 4.0))
                 undo()
             self.now = ''
@@ -75,7 +78,7 @@ def _busy_verb(weather: Weather) -> Callable[[], object]:
 
 def _refused(weather: Weather) -> Callable[[], object]:
     return weather.command('refuse', regex=weather.verb,
-                           times=weather.some(3), message_id='iSM99999',
+                           times=weather.some(3), message_id=REFUSAL,
                            text='refused by the soak')
 
 
@@ -152,20 +155,42 @@ def _sra_full(weather: Weather) -> Callable[[], object]:
     return undo
 
 
-FAULTS: dict[str, Fault] = {
-    'busy for a while': _busy,
-    'one command busy': _busy_verb,
-    'refused': _refused,
-    'dropped before': _dropped_before,
-    'dropped after': _dropped_after,
-    'no answer, not done': _hung_before,
-    'no answer, but done': _hung_after,
-    'truncated': _truncated,
-    'garbled': _garbled,
-    'slow': _slow,
-    'SSH refused': _no_ssh,
-    'disconnected': _disconnected,
-    'one SSH session': _few_sessions,
-    'pool full': _pool_full,
-    'SRA full': _sra_full,
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of fault.
+
+    :param causes: one of these words is in what Cinder logs of an
+        operation that fails because of it
+    """
+
+    strike: Fault
+    causes: tuple[str, ...]
+
+
+_BUSY = ('iSM31005', 'iSM31015', 'iSM42408', 'iSM42412', 'iSM19411')
+_LOST = ('connection was lost', 'closed the connection',
+         'Connection with', 'No command can be sent')
+_NO_ANSWER = ('no complete answer came in time', 'before it could be sent')
+_NO_SESSION = ('No command can be sent', 'All SSH sessions',
+               'before it could be sent', 'Connection with')
+_NOT_UNDERSTOOD = ('was not understood',)
+
+FAULTS = {
+    'busy for a while': Kind(_busy, _BUSY),
+    'one command busy': Kind(_busy_verb, _BUSY),
+    'refused': Kind(_refused, (REFUSAL,)),
+    'dropped before': Kind(_dropped_before, _LOST),
+    'dropped after': Kind(_dropped_after, _LOST),
+    'no answer, not done': Kind(_hung_before, _NO_ANSWER),
+    'no answer, but done': Kind(_hung_after, _NO_ANSWER),
+    'truncated': Kind(_truncated, _NOT_UNDERSTOOD),
+    'garbled': Kind(_garbled, _NOT_UNDERSTOOD),
+    # It is a reason for nothing.
+    'slow': Kind(_slow, ()),
+    'SSH refused': Kind(_no_ssh, _LOST),
+    'disconnected': Kind(_disconnected, _LOST),
+    'one SSH session': Kind(_few_sessions, _NO_SESSION),
+    'pool full': Kind(_pool_full, (
+        'No available pools', 'Not enough pool capacity', 'iSM31906')),
+    'SRA full': Kind(_sra_full, ('iSM19903', 'reserve area')),
 }

@@ -4,23 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 import enum
+import json
+from pathlib import Path
 import random
 import threading
 import time
 
-from soak_suite.actions import NOTHING, Actions, WrongData
-from soak_suite.api import Api, Failed, Interrupted, NotPlaced, Refused
+from soak_suite.actions import NOTHING, Actions
+from soak_suite.api import Api, Failed, Interrupted, Refused
+from soak_suite.causes import Causes
 from soak_suite.cloud import Cloud
 from soak_suite.mending import Mender
-from soak_suite.things import Things, Windows
+from soak_suite.things import Things
 
 # So many volumes, and no action makes more.
 MAX_VOLUMES = 60
-# What the scheduler knows is as old as that: the stats are read every 15
-# seconds, and sent with the next periodic task.
-STATS_SECONDS = 30.0
 _WEIGHTS = {
     'create': 6, 'write': 2, 'clone': 4, 'extend': 3, 'delete': 5,
     'snapshot': 6, 'from_snapshot': 3, 'revert': 2, 'delete_snapshot': 4,
@@ -41,51 +41,64 @@ class Result(enum.Enum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One action."""
+    """One action.
+
+    :param faults: what can be the reason for its failure
+    :param told: what tells of it
+    """
 
     action: str
     result: Result
     seconds: float
     text: str = ''
     faults: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 class Diary:
     """All that was done; threads share it."""
 
-    def __init__(self, windows: Windows) -> None:
+    def __init__(self, causes: Causes) -> None:
         self._lock = threading.Lock()
-        self._windows = windows
+        self._causes = causes
         self.entries: list[Entry] = []
 
     def note(self, action: str, work: Callable[[], str]) -> None:
         """Do something, and note what came of it."""
         began = time.monotonic()
-        faults: list[str] = []
         try:
             text = work()
-            if text == NOTHING:
-                return
-            result = Result.DONE
-        except Refused as error:
-            result, text = Result.REFUSED, str(error)
-        except (Failed, Interrupted) as error:
-            since = began - (STATS_SECONDS if isinstance(error, NotPlaced)
-                             else 0.0)
-            faults = self._windows.during(since, time.monotonic())
-            result = Result.EXPLAINED if faults else Result.UNEXPLAINED
-            text = f'{type(error).__name__}: {error}'
-        except WrongData as error:
-            # No fault is a reason for it.
-            result, text = Result.UNEXPLAINED, str(error)
         except Exception as error:
-            result, text = Result.UNEXPLAINED, repr(error)
-        self.add(Entry(action, result, time.monotonic() - began, text,
-                       tuple(faults)))
+            self.add(self._failed(action, began, error))
+            return
+        if text != NOTHING:
+            self.add(Entry(action, Result.DONE, time.monotonic() - began,
+                           text))
+
+    def _failed(self, action: str, began: float, error: Exception) -> Entry:
+        ended = time.monotonic()
+        told, faults = [repr(error)], []
+        if isinstance(error, (Failed, Interrupted, Refused)):
+            told = self._causes.evidence(error, ended - began)
+            faults = self._causes.of(error, began, ended, told)
+        result = (Result.UNEXPLAINED if not faults
+                  else Result.REFUSED if isinstance(error, Refused)
+                  else Result.EXPLAINED)
+        # Wrong data has no reason, nor has a bug.
+        return Entry(action, result, ended - began,
+                     f'{type(error).__name__}: {error}', tuple(faults),
+                     tuple(told))
 
     def add(self, entry: Entry) -> None:
         with self._lock:
             self.entries.append(entry)
+
+    def save(self, path: Path) -> None:
+        """Write a line for each action, to look at afterwards."""
+        with self._lock, path.open('w') as file:
+            for entry in self.entries:
+                file.write(json.dumps({
+                    **asdict(entry), 'result': entry.result.value}) + '\n')
 
     def unexplained(self) -> list[Entry]:
         with self._lock:
