@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from cinder_nec import errors, naming
 from cinder_nec.backend.audit_index import ArrayState, AuditScope, Index
 from cinder_nec.backend.audit_mappings import mappings
-from cinder_nec.backend.audit_pairs import generations, pairs
+from cinder_nec.backend.audit_pairs import generations, not_read, pairs
 from cinder_nec.backend.cinder_state import (
     CinderSnapshot,
     CinderState,
@@ -50,25 +50,66 @@ def read_array(client: IsmClient, inventory: Inventory) -> ArrayState:
     """Read the array, and the pairs and generations of Cinder's LDs.
 
     One dump, and one query for each LD with a Cinder name that has pairs
-    or generations.
+    or generations; one more dump if a query is refused.
 
     :raises errors.NecError: the array cannot be read
     """
     config = inventory.refresh()
-    found_pairs: list[PairStatus] = []
-    found_generations: list[SnapStatus] = []
-    for ld in config.logical_disks.values():
-        if naming.find_uuid(ld.name.label) is None:
-            continue
+    disks = [ld for ld in config.logical_disks.values()
+             if naming.find_uuid(ld.name.label) is not None]
+    reading = _Reading(client)
+    for ld in disks:
+        if ld.has(RplAttribute.MV):
+            reading.pairs_of(ld, PairRole.MV)
+        if ld.has(RplAttribute.BV):
+            reading.generations_of(ld)
+    for ld in disks:
+        # Its MV is nobody of Cinder's.
+        if ld.has(RplAttribute.RV) and not reading.has_pair_of(ld):
+            reading.pairs_of(ld, PairRole.RV)
+    return ArrayState(config, tuple(reading.pairs),
+                      tuple(reading.generations),
+                      reading.missing(inventory))
+
+
+class _Reading:
+    """What the array shows of pairs and generations, and what it does not.
+    """
+
+    def __init__(self, client: IsmClient) -> None:
+        self._client = client
+        self.pairs: list[PairStatus] = []
+        self.generations: list[SnapStatus] = []
+        self._refused: list[tuple[LdName, RplAttribute, str]] = []
+
+    def has_pair_of(self, rv: LogicalDisk) -> bool:
+        return any(pair.rv == rv.name.label for pair in self.pairs)
+
+    def pairs_of(self, ld: LogicalDisk, role: PairRole) -> None:
         try:
-            if ld.has(RplAttribute.MV):
-                found_pairs += client.rc_query(ld.name.label, PairRole.MV)
-            if ld.has(RplAttribute.BV):
-                found_generations += client.sc_query_of_bv(ld.name.label)
-        except errors.CommandFailed:
-            # Unpaired since the dump, or what is there speaks for itself.
-            continue
-    return ArrayState(config, tuple(found_pairs), tuple(found_generations))
+            self.pairs += self._client.rc_query(ld.name.label, role)
+        except errors.CommandFailed as error:
+            self._refused.append((ld.name, RplAttribute[role.name],
+                                  str(error)))
+
+    def generations_of(self, ld: LogicalDisk) -> None:
+        try:
+            self.generations += self._client.sc_query_of_bv(ld.name.label)
+        except errors.CommandFailed as error:
+            self._refused.append((ld.name, RplAttribute.BV, str(error)))
+
+    def missing(self, inventory: Inventory) -> tuple[
+            tuple[LdName, str], ...]:
+        """Return what was refused and should not have been.
+
+        An LD that has lost its pairs since the dump has none to show.
+        """
+        if not self._refused:
+            return ()
+        now = inventory.refresh()
+        return tuple((name, told) for name, attribute, told in self._refused
+                     for ld in [now.find_ld(name)]
+                     if ld is not None and ld.has(attribute))
 
 
 def audit(array: ArrayState, cinder: CinderState,
@@ -80,7 +121,8 @@ def audit(array: ArrayState, cinder: CinderState,
     """
     index = Index(array, cinder, scope)
     found = [*_disks(index), *_volumes(index), *_snapshots(index),
-             *pairs(index), *generations(index), *mappings(index)]
+             *not_read(index), *pairs(index), *generations(index),
+             *mappings(index)]
     return sorted(found, key=lambda f: (
         list(Standing).index(f.standing), list(FindingKind).index(f.kind),
         f.subject))

@@ -39,11 +39,14 @@ class ArrayState:
 
     :param pairs: of LDs with Cinder names
     :param generations: of the same
+    :param not_read: LDs whose pairs or generations the array did not
+        show, and why
     """
 
     config: ArrayConfig
     pairs: tuple[PairStatus, ...] | None = None
     generations: tuple[SnapStatus, ...] | None = None
+    not_read: tuple[tuple[LdName, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -43,18 +43,23 @@ def mappings(index: Index) -> Iterator[Finding]:
 
 
 def _left_ld_set(ld_set: LdSet) -> Iterator[Finding]:
-    """Find one that an attach was to be let in to, and never was.
+    """Find one that an attach has made and that holds nothing now.
 
-    In one that admits all initiators (full access) nobody is listed.
+    Its last LD was detached, or the attach did not come to its end.  In
+    one that admits all initiators (full access) nobody is listed.
     """
     name = _FC_NAME if ld_set.protocol is Protocol.FC else _ISCSI_NAME
-    if (name.fullmatch(ld_set.name.label) and not ld_set.mappings
-            and not (ld_set.initiators or ld_set.paths
-                     or ld_set.port_paths)):
-        yield Finding(
-            FindingKind.LD_SET_LEFT, Standing.HARMLESS, str(ld_set.name),
-            'It lists no host and holds no LD, and has a name as the '
-            'driver makes them. The next attach of its host uses it.')
+    if ld_set.mappings or not name.fullmatch(ld_set.name.label):
+        return
+    hosts = ', '.join(sorted(
+        {*ld_set.initiators, *map(str, ld_set.paths),
+         *map(str, ld_set.port_paths)}))
+    yield Finding(
+        FindingKind.LD_SET_LEFT, Standing.HARMLESS, str(ld_set.name),
+        f'It holds no LD and lists {hosts or "no host"}; its name is one '
+        'that the driver makes. The next attach of its host uses it. No '
+        'command is known that removes an LD Set: if the host is gone for '
+        'good, remove it with the array\'s own management software.')
 
 
 def _mapping(index: Index, ld_set: LdSet, mapping: LdMapping,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from cinder_nec import naming
 from cinder_nec.backend.audit_index import Index
+from cinder_nec.backend.copying.pairs import copy_again
 from cinder_nec.backend.findings import Finding, FindingKind, Standing, Step
 from cinder_nec.ismcli import commands
 from cinder_nec.model import (
@@ -35,6 +36,20 @@ def pairs(index: Index) -> Iterator[Finding]:
             yield from _pair(index, pair)
 
 
+def not_read(index: Index) -> Iterator[Finding]:
+    """Yield the LDs whose pairs or generations the array does not show."""
+    for name, told in index.array.not_read:
+        ld = index.find(name.label)
+        found = naming.find_uuid(name.label)
+        if ld is None or found is None or not index.scope.has(ld):
+            continue
+        yield Finding(
+            FindingKind.NOT_READ, Standing.IN_FLIGHT
+            if index.is_moving(found) else Standing.UNSURE, str(name),
+            f'Whether they are in order is not known: {told} Run the '
+            'audit again.', found)
+
+
 def _by_attribute(index: Index, ld: LogicalDisk) -> Iterator[Finding]:
     found = naming.find_uuid(ld.name.label)
     if (found in index.volumes and ld.has(RplAttribute.RV)
@@ -45,9 +60,12 @@ def _by_attribute(index: Index, ld: LogicalDisk) -> Iterator[Finding]:
 def _pair(index: Index, pair: PairStatus) -> Iterator[Finding]:
     source, target = (naming.find_uuid(label)
                       for label in (pair.mv, pair.rv))
-    if source is None or target is None:
+    if target is None:
         return
     subject = f'pair of {pair.mv} and {pair.rv} ({pair.state.value})'
+    if source is None:
+        yield _of_strangers(index, pair, subject, target)
+        return
     suffix = naming.split_suffix(pair.rv)[1]
     if not index.is_known(source) or not (
             suffix == naming.SUFFIX_DIFFERENCES or index.is_known(target)):
@@ -71,6 +89,20 @@ def _pair(index: Index, pair: PairStatus) -> Iterator[Finding]:
         yield from _of_snapshot(index, pair, subject, source, target)
     else:
         yield from _of_copy(index, pair, subject, target)
+
+
+def _of_strangers(index: Index, pair: PairStatus, subject: str,
+                  target: str) -> Finding:
+    """Judge a pair whose MV is none of Cinder's.
+
+    The driver makes none like it, so it cannot tell what it is for.
+    """
+    return Finding(
+        FindingKind.PAIR_WITHOUT_OBJECT, index.standing_of(target), subject,
+        f'{pair.mv} is not an LD of Cinder\'s. Replicating it replaces '
+        f'what {target} holds, and while they are a pair {target} cannot '
+        'be deleted. Find out who made the pair before you take it apart.',
+        target, (_unpair(index, pair),))
 
 
 def _of_snapshot(index: Index, pair: PairStatus, subject: str, source: str,
@@ -100,10 +132,11 @@ def _of_copy(index: Index, pair: PairStatus, subject: str,
     elif not index.is_moving(target):
         yield Finding(
             FindingKind.PAIR_BROKEN, Standing.DIFFERENCE, subject,
-            f'Volume {target} is not a whole copy. Restart the copy on the '
-            'array, or delete the volume.', target,
-            (index.on_array(commands.rc_replicate(
-                pair.mv, pair.rv, commands.CopyRange.FULL)),))
+            f'Volume {target} is not a whole copy. Delete it; or, if '
+            f'nobody has written to it, let it have what {pair.mv} holds '
+            'now, the last command when it is separated.', target,
+            tuple(index.on_array(command)
+                  for command in copy_again(pair.mv, pair.rv)))
 
 
 def _settles(subject: str, target: str | None) -> Finding:

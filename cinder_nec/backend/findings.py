@@ -24,7 +24,7 @@ class FindingKind(enum.Enum):
     NAMELESS_LD = 'LD without a name'
     UNBIND_LEFT = 'LD that was to be unbound'
     PAIR_WITHOUT_OBJECT = 'pair without a volume or snapshot'
-    LD_SET_LEFT = 'LD Set without a host'
+    LD_SET_LEFT = 'LD Set without an LD'
     MAPPING_WITHOUT_ATTACHMENT = 'mapping without an attachment'
     # In Cinder, without its part of the array.
     VOLUME_WITHOUT_LD = 'volume without an LD'
@@ -36,6 +36,8 @@ class FindingKind(enum.Enum):
     SNAPSHOT_DATA_LOST = 'snapshot without its data'
     PAIR_BROKEN = 'copy that was broken off'
     COPY_SETTLES = 'copy that settles'
+    # Which of it is true is not known.
+    NOT_READ = 'pairs or generations that the array does not show'
 
 
 class Standing(enum.Enum):

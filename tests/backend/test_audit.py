@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from cinder_nec import naming
@@ -22,6 +24,7 @@ from cinder_nec.backend.cinder_state import (
 from cinder_nec.backend.findings import FindingKind, Place, Standing
 from cinder_nec.ismcli.commands import VolumeAccess
 from cinder_nec.model import LdName, LdSetName
+from ismsim.faults import Action
 from tests.backend.arrays import BACKUP_POOL, POOL, host, make_engine, make_lab
 
 VOLUME = '2f9b4f1c-2d0b-4c8c-9f63-1b6f6e8a7c01'
@@ -122,7 +125,7 @@ def test_an_ld_of_nobody(lab):
     assert finding.cinder_id == VOLUME
     assert not finding.is_safe  # it may have been unmanaged
     carry_out(lab, finding)
-    assert look(lab) == []
+    assert only(lab).standing is Standing.HARMLESS
 
 
 def test_a_generation_of_nobody(lab):
@@ -301,8 +304,76 @@ def test_a_clone_that_was_broken_off(ddr):
     ddr.operate('pair_state', rv=ld(OTHER).label, state='fault')
     finding = only(ddr, volume(), volume(OTHER))
     assert finding.kind is FindingKind.PAIR_BROKEN
-    assert finding.is_difference
+    assert finding.is_difference and not finding.is_safe
     assert finding.cinder_id == OTHER
+    ddr.write(ld(VOLUME), b'of the source')
+    *first, last = finding.steps
+    carry_out(ddr, dataclasses.replace(finding, steps=tuple(first)))
+    ddr.time.sleep(3600)
+    carry_out(ddr, dataclasses.replace(finding, steps=(last,)))
+    assert look(ddr, volume(), volume(OTHER)) == []
+    assert ddr.read(ld(OTHER), 13) == b'of the source'
+
+
+def test_a_volume_that_is_the_copy_of_a_strangers_disk(ddr):
+    """The MV has no Cinder name, so nobody asks by it."""
+    ddr.volumes.create(ld(VOLUME), 1, [POOL])
+    ddr.operate('ld_add', ldn=900, name='LX:oracle', pool=POOL,
+                capacity='1 GiB', kind='ordinary')
+    paired(ddr, LdName('LX', 'oracle'), ld(VOLUME))
+    finding = only(ddr, volume())
+    assert finding.kind is FindingKind.PAIR_WITHOUT_OBJECT
+    assert finding.is_difference and not finding.is_safe
+    assert 'oracle' in finding.subject
+    assert only(ddr, volume(phase=Phase.CHANGING)
+                ).standing is Standing.IN_FLIGHT
+    carry_out(ddr, finding)
+    assert look(ddr, volume()) == []
+
+
+def refuse(lab, regex: str) -> None:
+    lab.fault(Action.REFUSE, regex=regex, times=None)
+
+
+def test_pairs_that_the_array_does_not_show_are_told_of(ddr):
+    for name in (VOLUME, OTHER):
+        ddr.volumes.create(ld(name), 1, [POOL])
+    paired(ddr, ld(VOLUME), ld(OTHER))
+    refuse(ddr, 'iSMrc_query -mv')
+    found = look(ddr, volume(), volume(OTHER))
+    unsure, = (f for f in found if f.kind is FindingKind.NOT_READ)
+    assert unsure.standing is Standing.UNSURE
+    assert unsure.subject == str(ld(VOLUME))
+    assert 'iSM99905' in unsure.meaning
+    # The other end of the pair has shown it.
+    assert FindingKind.COPY_SETTLES in {f.kind for f in found}
+    refuse(ddr, 'iSMrc_query')
+    assert [f.subject for f in look(ddr, volume(), volume(OTHER))] == sorted(
+        str(ld(name)) for name in (VOLUME, OTHER))
+
+
+def test_generations_that_the_array_does_not_show_are_told_of(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    lab.snapshots.create_snapshot(ld(VOLUME), ld(SNAPSHOT))
+    refuse(lab, 'iSMsc_query')
+    assert only(lab, volume(), snapshot()).kind is FindingKind.NOT_READ
+    assert only(lab, volume(phase=Phase.CHANGING), snapshot()
+                ).standing is Standing.IN_FLIGHT
+
+
+def test_a_pair_that_ends_while_the_array_is_read_is_no_finding(ddr):
+    for name in (VOLUME, OTHER):
+        ddr.volumes.create(ld(name), 1, [POOL])
+    paired(ddr, ld(VOLUME), ld(OTHER))
+    asked = ddr.client.rc_query
+
+    def late(label, role):
+        if ddr.engine.array.store.pairs:
+            ddr.client.rc_unpair(ld(VOLUME).label, ld(OTHER).label,
+                                 force=True)
+        return asked(label, role)
+    ddr.client.rc_query = late
+    assert look(ddr, volume(), volume(OTHER)) == []
 
 
 def test_a_replica_whose_copy_was_broken_off(ddr):
@@ -411,7 +482,7 @@ def test_a_mapping_without_an_attachment(lab):
     assert only(lab, volume(phase=Phase.CHANGING),
                 attachment(1)).standing is Standing.IN_FLIGHT
     carry_out(lab, finding)
-    assert look(lab, volume(), attachment(1)) == []
+    assert only(lab, volume(), attachment(1)).standing is Standing.HARMLESS
 
 
 def test_what_is_being_attached_or_detached_is_in_flight(lab):
@@ -447,3 +518,15 @@ def test_an_ld_set_that_was_made_and_not_filled_costs_nothing(lab):
     finding = only(lab)
     assert finding.kind is FindingKind.LD_SET_LEFT
     assert finding.standing is Standing.HARMLESS
+
+
+def test_an_ld_set_whose_last_ld_was_detached_is_told_of_with_its_host(lab):
+    lab.volumes.create(ld(VOLUME), 1, [POOL])
+    lab.access.attach(ld(VOLUME), host(1))
+    assert look(lab, volume(), attachment(1)) == []
+    lab.access.detach(ld(VOLUME), host(1))
+    finding = only(lab, volume())
+    assert finding.kind is FindingKind.LD_SET_LEFT
+    assert finding.standing is Standing.HARMLESS
+    assert str(host(1).initiator) in finding.meaning
+    assert not finding.steps

@@ -10,6 +10,7 @@ from cinder_nec import errors, retry
 from cinder_nec.backend import changes
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.outcome import carry_out
+from cinder_nec.ismcli import commands
 from cinder_nec.ismcli.client import IsmClient
 from cinder_nec.ismcli.commands import CopyRange, PairRole, RvUse, VolumeAccess
 from cinder_nec.model import LdName, PairState, PairStatus, RplAttribute
@@ -33,6 +34,18 @@ def pair_limit(what: str, mv: LdName) -> errors.PairLimit:
         f'Cannot create {what}. number of pairs reached {MAX_PAIRS}. '
         f'ldname={mv}.', 'Wait for running copies of this volume to end, '
         'or delete snapshots of it.')
+
+
+def copy_again(mv: str, rv: str) -> tuple[commands.Command, ...]:
+    """Return what a human runs to mend a copy that was broken off.
+
+    The RV gets what the MV holds by then.  The last command is accepted
+    when the RV is separated.
+    """
+    return (commands.rc_replicate(mv, rv, CopyRange.FULL),
+            commands.rc_separate(mv, rv, VolumeAccess.READ_WRITE,
+                                 RvUse.COMPLETE),
+            commands.rc_unpair(mv, rv, force=False))
 
 
 class PairCopy:

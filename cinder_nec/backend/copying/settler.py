@@ -20,7 +20,7 @@ import threading
 
 from cinder_nec import errors, naming, retry
 from cinder_nec.backend.beside import Starter
-from cinder_nec.backend.copying.pairs import COPYING, PairCopy
+from cinder_nec.backend.copying.pairs import COPYING, PairCopy, copy_again
 from cinder_nec.backend.copying.progress import Progress
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.ismcli.commands import VolumeAccess
@@ -314,8 +314,13 @@ class Settler:
         elif state is not None:
             LOG.error(
                 'Copying `%s` to `%s` has stopped in state %s: the copy is '
-                'not whole. Restart it on the array, or delete the volume '
-                'of `%s`.', copy.mv, copy.rv, state.value, copy.rv)
+                'not whole. Delete the volume of `%s` (openstack volume '
+                'delete %s), or, if nobody has written to it, let it have '
+                'what `%s` holds now, by these commands on the array, the '
+                'last one when it is separated: %s', copy.mv, copy.rv,
+                state.value, copy.rv, naming.find_uuid(copy.rv.label),
+                copy.mv, '; '.join(c.text for c in copy_again(
+                    copy.mv.label, copy.rv.label)))
         self._drop(copy)
         if state in (None, PairState.SEPARATED):
             LOG.info('Copied `%s` to `%s`.', copy.mv, copy.rv)
