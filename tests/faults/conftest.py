@@ -15,7 +15,7 @@ from cinder.zonemanager import utils as fczm_utils  # isort: skip
 
 from cinder_nec import volume_manage  # isort: skip
 from cinder_nec.backend import qos  # isort: skip
-from tests.faults.scenarios import QOS  # isort: skip
+from tests.faults.steps import QOS  # isort: skip
 
 
 @pytest.fixture

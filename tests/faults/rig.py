@@ -147,6 +147,8 @@ class Rig:
                                   copy_rate=COPY_RATE)
         self.transport = FaultyTransport(self.engine, self.clock)
         self.transport.rig = self
+        # Whether the operation has been tried before, and has failed.
+        self.tried = False
         self._zones = options.pop('zones', False)
         self.config = config_with(
             journal_directory=str(directory / 'journal'), **options)
@@ -159,6 +161,7 @@ class Rig:
         self.bystander = self.a_volume(4)
         self.snapshot, *self.snapshots = (
             self.a_snapshot(n) for n in range(11, 15))
+        self.later = self.snapshots[0]
         self.driver.create_volume(self.bystander)
         self.driver.initialize_connection(self.bystander, self.host(2))
         self.write(self.bystander, BYSTANDER)
@@ -224,6 +227,14 @@ class Rig:
 
     def state(self) -> State:
         return State.of(self.engine.array)
+
+    def mark(self) -> None:
+        """Keep the numbers of the LDs that records have now."""
+        labels = {name: self.name(getattr(self, name)).label for name
+                  in ('volume', 'new', 'same_size', 'snapshot')}
+        lds = self.lab.lds()
+        self.marks = {name: lds[label].ldn
+                      for name, label in labels.items() if label in lds}
 
     def command(self, text: str) -> None:
         """Run a command as the operator does."""

@@ -18,13 +18,14 @@ _BYTES = 64
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """LDs, pairs, generations, links, LD Sets, limits and bytes, by name.
+    """LDs, pools, pairs, links, LD Sets, limits and bytes, by name.
 
     An LD without a name of its own counts by its number: two of them are
     two leftovers.
     """
 
     lds: Mapping[str, int]
+    pools: Mapping[str, int]
     pairs: frozenset[tuple[str, str, str]]
     generations: frozenset[tuple[str, str, str]]
     links: Mapping[str, str]
@@ -41,6 +42,7 @@ class State:
                  for ld in store.lds.values()}
         return cls(
             lds={names[ld.ldn]: ld.capacity for ld in store.lds.values()},
+            pools={names[ld.ldn]: ld.pool for ld in store.lds.values()},
             pairs=frozenset((names[p.mv], names[p.rv], p.state.value)
                             for p in store.pairs.values()),
             generations=frozenset(
@@ -108,6 +110,7 @@ class State:
                     if name not in gone}
         return dataclasses.replace(
             self, lds=without(self.lds, svs),
+            pools=without(self.pools, svs),
             limits=without(self.limits, svs),
             pairs=frozenset((mv, rv, '') for mv, rv, _ in self.pairs
                             if rv not in svs and not rv.endswith('_d')),

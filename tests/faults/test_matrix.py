@@ -58,6 +58,7 @@ class Trial:
         self.scenario.prepare(rig)
         if self.scenario.cold:
             rig.start_service()
+        rig.mark()
         return rig
 
     def clean(self) -> None:
@@ -82,11 +83,13 @@ class Trial:
                 else:
                     self.cases.append((len(self.commands), kind))
         rig.transport.watch = watch
-        self.scenario.run(rig)
+        told = self.scenario.run(rig)
         rig.transport.watch = lambda _text: None
-        rig.rest()
-        self.wanted = rig.state()
         assert self.commands, 'the operation sends nothing'
+        self.check_told(rig, told)
+        rig.rest()
+        self.check_holds(rig)
+        self.wanted = rig.state()
         shutil.rmtree(rig.place)
 
     def fail(self, nth: int, kind: Kind) -> None:
@@ -95,12 +98,14 @@ class Trial:
         check('it was not the same before',
               rig.state().differences(self.before))
         rig.transport.arm(nth, kind.strike)
-        failure = None
+        told = failure = None
         try:
-            self.scenario.run(rig)
+            told = self.scenario.run(rig)
         except exception.CinderException as error:
             failure = error
         assert rig.transport.struck, 'the fault did not happen'
+        if failure is None:
+            self.check_told(rig, told)
         kind.heal(rig)
         if failure is None:
             rig.rest()
@@ -110,6 +115,18 @@ class Trial:
             self.check_failure(rig, failure, kind)
             self.check_again(rig, kind)
         shutil.rmtree(rig.place)
+
+    def check_told(self, rig: Rig, told: object) -> None:
+        check('Cinder is told what is not so',
+              self.scenario.answer(rig, told))
+
+    def check_holds(self, rig: Rig) -> None:
+        content = rig.state().content
+        for name, data in self.scenario.holds.items():
+            label = rig.name(getattr(rig, name)).label
+            check(f'the {name} does not hold what it should',
+                  [] if content.get(label) == data
+                  else [repr(content.get(label))])
 
     def check_cause(self, failure: Exception, kind: Kind) -> None:
         if not any(word in str(failure) for word in kind.causes):
@@ -154,13 +171,15 @@ class Trial:
             self.comparable(self.wanted, kind))
 
     def check_again(self, rig: Rig, kind: Kind) -> None:
+        rig.tried = True
         try:
             self.scenario.again(rig)
-            (self.scenario.second or self.scenario.run)(rig)
+            told = (self.scenario.second or self.scenario.run)(rig)
         except exception.CinderException as error:
             if not kind.lost:
                 raise Broken('a second try fails', [str(error)]) from error
             return
+        self.check_told(rig, told)
         rig.rest()
         check('a second try makes something else',
               self.differences(rig.state(), self.wanted, kind))
@@ -194,7 +213,10 @@ def check(what: str, problems: Sequence[str]) -> None:
 @pytest.mark.parametrize('cls, scenario', CASES)
 def test_every_command_fails_in_every_way(cls, scenario, tmp_path, tries):
     trial = Trial(cls, scenario, tmp_path)
-    trial.clean()
+    try:
+        trial.clean()
+    except Broken as error:
+        pytest.fail(f'without a fault: {error}', pytrace=False)
     offset = zlib.crc32(f'{cls.__name__} {scenario.name}'.encode()) % EVERY
     cases = (trial.cases if wants_all()
              else chosen(trial.cases[offset:], EVERY))

@@ -25,6 +25,7 @@ from cinder_nec.backend.inventory import Inventory  # isort: skip
 from cinder_nec.ismcli.client import IsmClient  # isort: skip
 from cinder_nec.ismcli.gate import ChangeGate  # isort: skip
 from cinder_nec.ismcli.ssh import SshSettings, SshTransport  # isort: skip
+from cinder_nec.model import Protocol  # isort: skip
 from tests.faults.rig import NoOptions, Rig, config_with  # isort: skip
 
 pytestmark = pytest.mark.service
@@ -157,7 +158,7 @@ def cases_of(array, site, name):
     site.driver.check_for_setup_error()
     prepare(site)
     mark = array.mark()
-    run(site)
+    check_told(site, name, run(site))
     commands = len(array.journal(mark))
     site.clean_up()
     assert commands
@@ -176,20 +177,42 @@ def test_commands_fail_over_ssh(array, known_hosts, name, tries):
             tries.survived('faults over SSH')
 
 
+def check_told(site, name, told):
+    """What Cinder is told is what the array has."""
+    if name != 'attach':
+        assert told is None
+        record = {'snapshot': site.snapshot, 'clone': site.clone}.get(
+            name, site.volume)
+        assert (site.array.find_ld(record.id) is None) == (name == 'delete')
+        return
+    ldn = site.array.ld(site.volume.id).ldn
+    data = told['data']
+    assert data['volume_id'] == site.volume.id
+    # A second try is made by another host.
+    ld_sets = site.array.sets_of(site.volume.id)
+    if site.cls.PROTOCOL is Protocol.FC:
+        assert (ldn, set(data['initiator_target_map'])) in [
+            (s.luns.get(data['target_lun']), set(s.wwpns)) for s in ld_sets]
+    else:
+        assert (ldn, True) in [
+            (s.ldn_at(data['target_iqn'], data['target_lun']),
+             data['target_portal'] in s.portals) for s in ld_sets]
+
+
 def fail(array, site, name, nth, action, values):
     prepare, run, again = OPERATIONS[name]
     prepare(site)
     before = array.contents()
     array.control.add_fault(action, nth=nth, **values)
     try:
-        run(site)
+        check_told(site, name, run(site))
     except exception.CinderException:
         if name != 'delete':
             assert array.contents() == before
     assert array.control.faults()[0]['hits'] == 1
     array.control.clear_faults()
     again(site)
-    run(site)
+    check_told(site, name, run(site))
     site.rest()
     if name not in ('create', 'delete'):
         assert site.read(site.volume) == DATA
