@@ -32,8 +32,8 @@ class Kind:
     :param lasts: more than one command fails, so undoing may fail as well
     :param damages: it damages pairs or snapshots: their states and what
         snapshots hold is not compared
-    :param lost: something is lost for good; the second try need not
-        succeed, but it must say so
+    :param lost: snapshots lose their data for good, if there are any; the
+        second try need not succeed then, but it must say so
     """
 
     name: str
@@ -87,6 +87,11 @@ def pairs_of(rig: Rig) -> list[Pair]:
 
 def generations_of(rig: Rig) -> list[Generation]:
     return list(rig.engine.array.store.generations.values())
+
+
+def holds_snapshots(rig: Rig) -> bool:
+    """Tell whether a snapshot has data that it can lose."""
+    return any(one.taken is not None for one in generations_of(rig))
 
 
 def no_pair(rig: Rig) -> str:

@@ -8,6 +8,7 @@ the clock are others.  A wait takes no time.
 from __future__ import annotations
 
 from collections.abc import Callable
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,10 @@ class Fabric:
         return {}
 
 
+class Killed(BaseException):
+    """The service dies: nothing that it does is done any more."""
+
+
 class FaultyTransport:
     """Hands command lines to the engine; one of them meets a fault."""
 
@@ -69,6 +74,8 @@ class FaultyTransport:
         self.watch: Callable[[str], None] = lambda _text: None
         self._nth, self._strike = 0, None
         self.struck = ''
+        self.dies: Callable[[], bool] = lambda: False
+        self.is_dead = False
 
     def arm(self, nth: int, strike: Strike) -> None:
         """Let something happen right before the n-th command from now."""
@@ -76,6 +83,8 @@ class FaultyTransport:
 
     def run(self, command_line: str,
             timeout_seconds: float) -> CommandResult:
+        if self.is_dead:
+            raise Killed
         self.watch(command_line)
         self._nth -= 1
         if self._nth == 0 and self._strike is not None:
@@ -86,6 +95,9 @@ class FaultyTransport:
                 'The disk array at 192.0.2.1 refuses the connection.',
                 'See nec_ismcli_fip.')
         outcome = self._engine.execute(command_line, gone=lambda: True)
+        if self.dies():
+            self.is_dead = True
+            raise Killed
         if outcome.drop and self.hangs:
             self._clock.sleep(timeout_seconds)
             raise errors.OutcomeUnknown(
@@ -206,7 +218,8 @@ class Rig:
 
     def a_snapshot(self, number: int) -> Record:
         return Record(id=uuid_of(number), volume=self.volume,
-                      volume_id=self.volume.id, volume_size=2, metadata={})
+                      volume_id=self.volume.id, volume_size=2, metadata={},
+                      status='available')
 
     def host(self, number: int = 1, **more: Any) -> dict[str, Any]:
         """Return the connector of a host."""
@@ -241,26 +254,75 @@ class Rig:
         reply = self.engine.execute(text).reply
         assert reply.status == 0, (text, reply)
 
+    def kill(self, step: Callable[[Rig], object],
+             when: Callable[[Rig], bool]) -> None:
+        """Let the service die within a step, as soon as something is so.
+
+        Its journal gets old before the next service is started.
+        """
+        self.safe = self.state()
+        self.transport.dies = lambda: when(self)
+        try:
+            step(self)
+        except Killed:
+            pass
+        else:
+            raise AssertionError('the service lived on')
+        self.transport.dies = lambda: False
+        self.transport.is_dead = False
+        self.age_journal()
+
+    def age_journal(self) -> None:
+        for path in Path(self.config.journal_directory).glob('*'):
+            os.utime(path, (0.0, 0.0))
+
     # -- the end of a fault --------------------------------------------
 
     def fault(self, action: Action, **values: Any) -> None:
         self.engine.faults.add(Fault(action, **values))
 
-    def rest(self) -> None:
+    @property
+    def is_settling(self) -> bool:
+        """Tell whether copies go on that were handed out."""
+        return bool(len(self.backend.settler))
+
+    def rest(self, *, troubled: bool = False) -> None:
         """Let all that goes on by itself come to its end.
 
-        The manager asks for the stats now and then.
+        The manager asks for the stats now and then; the copies that were
+        handed out are looked at until they have settled.
+
+        :param troubled: they need not settle, a fault may last
         """
         for _ in range(2):
             self.clock.sleep(LONG_SECONDS)
-            for path in Path(self.config.journal_directory).glob('*'):
-                os.utime(path, (0.0, 0.0))
+            self.age_journal()
             self.driver.get_volume_stats(refresh=True)
             settler = self.backend.settler
             for copy in tuple(settler._copies.values()):
-                settler.settle(copy.rv, LONG_SECONDS)
+                with contextlib.suppress(
+                        *((errors.InUse,) if troubled else ())):
+                    settler.settle(copy.rv, LONG_SECONDS)
             with self.engine.array.lock:
                 settle(self.engine.array)
+
+    def start_next(self) -> None:
+        """Start the service again, as Cinder's manager does it.
+
+        :raises exception.CinderException: it does not come up
+        """
+        self.start_service()
+        self.take_stock()
+
+    def take_stock(self) -> object:
+        """Let a service that has started look at what it finds."""
+        lds = self.lab.lds()
+        self.driver.check_for_setup_error()
+        return self.driver.update_provider_info(
+            *([each for each in records if self.name(each).label in lds
+               or each.status != 'available'] for records in (
+                (self.volume, self.new, self.same_size),
+                (self.snapshot, *self.snapshots))))
 
     def clean_up(self) -> None:
         """Delete all that Cinder has, as a user does."""
