@@ -45,10 +45,17 @@ def test_the_host_is_told_the_ports_that_are_up(cloud: Cloud):
     assert 'addressing_mode' not in info
 
 
-def test_a_new_hba_is_registered(cloud: Cloud, array: Array):
+def test_a_new_hba_is_registered_while_its_host_sees_nothing(
+        cloud: Cloud, array: Array):
+    """A connector gives no WWPN access to what another one sees."""
     old, new = '10000090fbb00000', '10000090fbb00001'
-    attach(cloud, cloud.create(), wwpns=[old])
+    first = attach(cloud, cloud.create(), wwpns=[old])
     assert paths_of(array, old) == {old}
+    info = attach(cloud, cloud.create(), wwpns=[new, old])
+    assert paths_of(array, old) == {old}
+    assert info['connection_info']['initiator_target_map'].keys() == {old}
+    for attachment in (first, info):
+        cloud.detach(attachment)
     info = attach(cloud, cloud.create(), wwpns=[new, old])
     assert paths_of(array, old) == {old, new}
     assert info['connection_info']['initiator_target_map'].keys() == {
