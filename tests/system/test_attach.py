@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from harness import drivers
 from harness.array import Array
-from tests.system.cloud import Cloud
+from tests.system.cloud import PATIENCE, Cloud
 
 
 def sets_of_host(cloud: Cloud, host: str) -> list[Any]:
@@ -92,6 +93,24 @@ def test_two_attachments_on_one_host(cloud: Cloud, array: Array):
     assert_reachable(cloud, attachments[1], volume, 'host1')
     cloud.detach(attachments[1])
     assert not array.sets_of(volume)
+
+
+def test_attachments_on_one_host_come_and_go_at_once(
+        cloud: Cloud, array: Array):
+    """The API removes a record after the driver has ended it."""
+    kind = cloud.stage.cinder.ensure_type(
+        'shared', multiattach='<is> True')
+    volume = cloud.create(volume_type=kind.name)
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(3):
+            first = cloud.attach(volume)
+            second = pool.submit(cloud.attach, volume)
+            pool.submit(cloud.detach, first).result(PATIENCE)
+            last = second.result(PATIENCE)
+            assert_reachable(cloud, last, volume, 'host1')
+            both = [last, cloud.attach(volume)]
+            list(pool.map(cloud.detach, both))
+            assert not array.sets_of(volume)
 
 
 def test_attach_again_gives_the_same_answer(cloud: Cloud):
