@@ -445,6 +445,26 @@ def test_a_volume_from_an_expanded_snapshot_is_as_large_as_that(lab,
     assert 'instead of 1 GiB' in caplog.text
 
 
+def test_a_peer_has_expanded_the_volume_before_its_snapshot(lab):
+    """An RV is as large as its MV, and only the array knows how large."""
+    make_lab(lab.engine, replication=True).snapshots.extend_volume(
+        VOLUME, 2)
+    snapshots(lab, S1)
+    assert picture(lab) == ({n.label: 2 for n in (VOLUME, S1)},
+                            pairs_of(S1))
+    assert lab.read(S1, len(OLD)) == OLD
+
+
+def test_a_peer_has_expanded_the_snapshot_before_a_volume_of_it(lab):
+    snapshots(lab, S1)
+    make_lab(lab.engine, replication=True).snapshots.extend_volume(
+        VOLUME, 2)
+    lab.snapshots.volume_from_snapshot(VOLUME, S1, 1, OTHER, 2, [POOL])
+    assert picture(lab) == ({n.label: 2 for n in (VOLUME, S1, OTHER)},
+                            pairs_of(S1))
+    assert lab.read(OTHER, len(OLD)) == OLD
+
+
 # -- moving (7.3.4) ---------------------------------------------------------
 
 def test_7_3_4_note_2_a_paired_volume_is_not_moved(lab):

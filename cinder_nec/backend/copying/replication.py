@@ -95,6 +95,12 @@ class ReplicationMethod(CopyMethod):
                 raise
             # The inventory knew of no pair: look at what there is.
             self._take(self._inventory.refresh().get_ld(source), snapshot)
+        except (errors.CommandFailed, errors.StateError):
+            # An RV has to be as large, and a peer may have expanded it.
+            now = self._inventory.refresh().get_ld(source)
+            if now.capacity_bytes == mv.capacity_bytes:
+                raise
+            self._take(now, snapshot)
 
     def _get_source(self, source: LdName) -> LogicalDisk:
         mv = self._get_usable(source)
@@ -279,6 +285,19 @@ class ReplicationMethod(CopyMethod):
         """
         self._settler.settle_target(snapshot, SETTLE_WITHIN_SECONDS)
         rv = self._volumes.get(snapshot)
+        try:
+            self._clone_snapshot(source, rv, volume, volume_gib, pools)
+        except (errors.CommandFailed, errors.StateError):
+            # A peer may have expanded it together with its volume.
+            now = self._inventory.refresh().get_ld(snapshot)
+            if now.capacity_bytes == rv.capacity_bytes:
+                raise
+            self._clone_snapshot(source, now, volume, volume_gib, pools)
+
+    def _clone_snapshot(self, source: LdName, rv: LogicalDisk,
+                        volume: LdName, volume_gib: int,
+                        pools: Collection[int]) -> None:
+        snapshot = rv.name
         size_gib = rv.capacity_gib
         if size_gib > volume_gib:
             # The RV was expanded together with its volume.
