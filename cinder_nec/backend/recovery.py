@@ -47,6 +47,7 @@ from cinder_nec.model import (
 LOG = logging.getLogger(__name__)
 
 _MOST_LISTED = 20
+_UNUSED = ({RplAttribute.IV}, {RplAttribute.NOT_USABLE})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,6 +215,8 @@ class Recovery:
         """Unbind a control volume that nothing needs."""
         ld = self._find_unfinished(entry)
         if ld is not None:
+            LOG.info('LD %d was to become a control volume when the service '
+                     'stopped; it is unbound.', entry.ldn)
             self._tell(self._volumes.unbind_nameless(ld))
         config = self._inventory.current()
         found = config.logical_disks.get(entry.ldn)
@@ -321,8 +324,9 @@ class Recovery:
     # -- telling -------------------------------------------------------
 
     def _nameless(self, config: ArrayConfig) -> list[LogicalDisk]:
+        # What is bound and in no copy; a control volume cannot be in one.
         return [ld for ld in config.logical_disks.values()
-                if ld.is_nameless and ld.attributes == {RplAttribute.IV}
+                if ld.is_nameless and ld.attributes in _UNUSED
                 # The array's own, as an SDV is, have no OS type either.
                 and ld.purpose is Purpose.ORDINARY
                 and (not self._pools or ld.pool in self._pools)
@@ -333,12 +337,15 @@ class Recovery:
         shown = list(lds)[:_MOST_LISTED]
         self._tell(
             f'LD {ld.ldn} ({ld.ldn:04x}h, {ld.capacity_gib} GiB, pool '
-            f'{ld.pool}) has no name. When it is certain that nobody uses '
-            f'it: iSMcfg nickname -ldn {ld.ldn} -newname '
+            f'{ld.pool}{_kind(ld)}) has no name. When it is certain that '
+            f'nobody uses it: iSMcfg nickname -ldn {ld.ldn} -newname '
             f'{unbinding(ld.ldn)} -immediate, then iSMcfg ldunbind -ldname '
             f'{unbinding(ld.ldn)}' for ld in shown)
-        if len(lds) > len(shown):
-            self._tell([f'{len(lds) - len(shown)} more LDs without a name'])
+        more = [ld.ldn for ld in lds][_MOST_LISTED:]
+        if more:
+            self._tell([
+                f'{len(more)} more LDs have no name: {_numbers(more)}. '
+                '`cinder-nec audit` lists them with the commands'])
 
     def _tell(self, things: Iterable[str]) -> None:
         for thing in things:
@@ -362,6 +369,22 @@ def _is_mapped(config: ArrayConfig, entry: Entry) -> bool:
     ld = config.find_ld(entry.name)
     return ld is not None and any(
         s.name == entry.ld_set for s in config.mapped_to(ld.ldn))
+
+
+def _kind(ld: LogicalDisk) -> str:
+    return (', perhaps a control volume'
+            if ld.has(RplAttribute.NOT_USABLE) else '')
+
+
+def _numbers(ldns: Iterable[int]) -> str:
+    """Return numbers in short: ``3, 7-9``."""
+    runs: list[list[int]] = []
+    for ldn in sorted(ldns):
+        if runs and ldn == runs[-1][-1] + 1:
+            runs[-1][1:] = [ldn]
+        else:
+            runs.append([ldn])
+    return ', '.join('-'.join(map(str, run)) for run in runs)
 
 
 def _is_old(left: Left) -> bool:

@@ -240,6 +240,34 @@ def test_a_nameless_ld_of_nobody_is_told_of_once(site, caplog):
     assert numbers(site.engine) == before
 
 
+def test_a_nameless_control_volume_of_nobody_is_told_of(site, caplog):
+    before = numbers(site.engine)
+    site.service().lab.client.ldbind_control_volume(POOL, 900)
+    service = site.service()
+    service.start()
+    service.wait()
+    [text] = [t for t in told(caplog) if 'LD 900' in t]
+    assert 'perhaps a control volume' in text
+    paste(site, text)
+    assert numbers(site.engine) == before
+
+
+def test_of_many_the_rest_is_told_by_number(site, caplog):
+    client = site.service().lab.client
+    made = [*range(900, 924), 930]
+    for ldn in made:
+        client.ldbind(POOL, ldn, 1)
+    service = site.service()
+    service.start()
+    service.wait()
+    texts = told(caplog)
+    assert len([t for t in texts if 'nobody uses it' in t]) == 20
+    [rest] = [t for t in texts if 'more LDs' in t]
+    # One more is on the array from the beginning.
+    assert '6 more LDs have no name: 919-923, 930. `cinder-nec audit`' in (
+        rest)
+
+
 def test_two_that_come_together_unbind_it_once(site, caplog, monkeypatch):
     """The thread of the start, and the stats."""
     ldn = bind_and_die(site)
