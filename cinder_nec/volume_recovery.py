@@ -14,9 +14,10 @@ from cinder_nec.model import LdName
 
 LOG = logging.getLogger(__name__)
 
-# What only this service did, in the run that has ended.
+# What only this service did, in the run that has ended.  A retype through a
+# host shows in the migration status, and Cinder leaves the status as it is.
 _OURS = frozenset({'creating', 'downloading', 'uploading', 'deleting',
-                   'extending', 'reverting'})
+                   'extending', 'reverting', 'retyping'})
 # The host of the volume tells who does it.
 _MADE_BY_HOST = frozenset({'creating', 'downloading'})
 # Nothing runs, whoever did it.

@@ -58,7 +58,7 @@ def attachment(status: str = 'attached', connector: Any = HOST) -> Any:
 
 @pytest.mark.parametrize('status', [
     'available', 'in-use', 'reserved', 'creating', 'deleting', 'uploading',
-    'error', 'extending'])
+    'error', 'extending', 'retyping'])
 def test_attachments_tell_who_uses_a_volume(status):
     [found] = start(a_volume(status, attachment())).hosts
     assert found.host == 'host1'
@@ -68,7 +68,8 @@ def test_attachments_tell_who_uses_a_volume(status):
 @pytest.mark.parametrize('volume', [
     # Used without an attachment, by other services.
     a_volume('backing-up'), a_volume('restoring-backup'),
-    a_volume('maintenance'), a_volume('retyping'), a_volume('attaching'),
+    a_volume('maintenance'), a_volume('attaching'),
+    a_volume('retyping', migration_status='migrating'),
     a_volume('detaching'), a_volume('a status of the future'),
     a_volume(migration_status='migrating'),
     a_volume(migration_status='target:5'),
@@ -92,7 +93,7 @@ def test_an_attach_that_has_died_has_no_host():
 @pytest.mark.parametrize('status, is_unfinished', [
     ('creating', True), ('downloading', True), ('reverting', True),
     ('deleting', True), ('error', True), ('available', False),
-    ('in-use', False)])
+    ('retyping', True), ('in-use', False)])
 def test_unfinished(status, is_unfinished):
     assert start(a_volume(status)).unfinished is is_unfinished
 
