@@ -13,7 +13,14 @@ import dataclasses
 import random
 from typing import Any
 
-from tests.kill.world import GIB, STRANGER, World, connector, label
+from tests.kill.world import (
+    GIB,
+    LIMITS,
+    STRANGER,
+    World,
+    connector,
+    label,
+)
 
 DATA, LATER = b'what the user wrote', b'what came after....'
 MOVED_TO = 2
@@ -31,6 +38,7 @@ class Case:
     :param begin: adds to them what Cinder makes first
     :param again: the second try; it must succeed
     :param copies: a GiB takes so many seconds
+    :param is_variant: of another one; the sample has it on one class only
     """
 
     name: str
@@ -40,6 +48,7 @@ class Case:
     again: Callable[[World, Names], object]
     methods: tuple[str, ...] = BOTH
     copies: float = 0.0
+    is_variant: bool = False
 
 
 # -- before ------------------------------------------------------------
@@ -74,7 +83,27 @@ def attached(world: World) -> Names:
 
 
 def for_new_host(world: World) -> Names:
-    return {**volume(world), 'number': random.randrange(1, 1 << 19)}
+    return {**volume(world), 'number': a_host()}
+
+
+def a_host() -> int:
+    return random.randrange(1, 1 << 19)
+
+
+def twice_attached(world: World) -> Names:
+    """To two hosts."""
+    names = attached(world)
+    names['second'] = world.reserve(names['volume'])
+    world.attach(names['volume'], names['second'], a_host())
+    return names
+
+
+def forgotten(world: World) -> Names:
+    """In an LD Set, which Cinder does not know of."""
+    names = attached(world)
+    names['volume'].volume_attachment.remove(names.pop('attachment'))
+    names['volume'].status = 'available'
+    return names
 
 
 def known_host(world: World) -> Names:
@@ -90,7 +119,7 @@ def exported(world: World) -> Names:
 
 
 def to_be_exported(world: World) -> Names:
-    return {**snapshot(world), 'number': random.randrange(1, 1 << 19)}
+    return {**snapshot(world), 'number': a_host()}
 
 
 def strangers(world: World) -> Names:
@@ -103,6 +132,15 @@ def strangers(world: World) -> Names:
         assert world.array.execute(command)['status'] == 0, command
     world.array.write(STRANGER, DATA)
     return {'reference': {'source-name': STRANGER}}
+
+
+def strangers_snapshot(world: World) -> Names:
+    """Somebody else has made it, of a volume of Cinder's."""
+    names = snapshot(world)
+    made = names.pop('snapshot')
+    world.rename(made, STRANGER)
+    del world.db.snapshots[made.id], world.db.data[made.id]
+    return {**names, 'reference': {'source-name': STRANGER}}
 
 
 # -- the database ------------------------------------------------------
@@ -128,6 +166,20 @@ def reserving(of: str) -> Callable[[World, Names], None]:
     def begin(world: World, names: Names) -> None:
         names['new'] = world.reserve(names[of])
     return begin
+
+
+def leaving(*which: str) -> Callable[[World, Names], None]:
+    """Cinder's database does not tell which attachments end."""
+    def begin(_world: World, names: Names) -> None:
+        for one in which:
+            names[one].is_ending = True
+    return begin
+
+
+def managing_snapshot(world: World, names: Names) -> None:
+    snapshotting(world, names)
+    # The manager looks after those only that it makes.
+    names['new'].has_worker = False
 
 
 def migrating(_world: World, names: Names) -> None:
@@ -217,18 +269,82 @@ def attach_again(of: str) -> Callable[[World, Names], None]:
     return again
 
 
+def attach_second_again(world: World, names: Names) -> None:
+    """The first host has used the volume all the time."""
+    names['volume'].volume_attachment.remove(names['new'])
+    attachment = world.reserve(names['volume'])
+    world.attach(names['volume'], attachment, names['other_number'])
+    world.detach(names['volume'], attachment)
+
+
+def for_second(world: World) -> Names:
+    return {**attached(world), 'other_number': a_host()}
+
+
+def attach_second(world: World, names: Names) -> None:
+    world.attach(names['volume'], names['new'], names['other_number'])
+
+
 def detach(world: World, names: Names) -> None:
     world.detach(names['volume'], names['attachment'])
 
 
-def migrate(world: World, names: Names) -> None:
+def force_detach(world: World, names: Names) -> None:
+    world.driver.terminate_connection(names['volume'], None)
+    names['volume'].volume_attachment.clear()
+    names['volume'].status = 'available'
+
+
+def another_pool(world: World) -> dict[str, Any]:
+    """What the scheduler hands over."""
     there = str(dataclasses.replace(world.driver.backend.location,
                                     pools=(MOVED_TO,)))
+    return {'host': 'kill@nec2#silver',
+            'capabilities': {'location_info': there}}
+
+
+def migrate(world: World, names: Names) -> None:
     moved, _update = world.driver.migrate_volume(
-        None, names['volume'],
-        {'host': 'kill@nec2#silver',
-         'capabilities': {'location_info': there}})
+        None, names['volume'], another_pool(world))
     assert moved
+
+
+def retype(world: World, names: Names) -> None:
+    """To a type with limits."""
+    host = names.get('host') or {'host': names['volume'].host}
+    assert world.driver.retype(None, names['volume'], {'id': 'fast'}, {},
+                               host)
+
+
+def retype_to_pool(world: World, names: Names) -> None:
+    retype(world, {**names, 'host': another_pool(world)})
+
+
+def retype_again(world: World, names: Names) -> None:
+    """Nobody but an operator takes a volume out of `retyping`."""
+    assert names['volume'].status == 'retyping'
+    retype(world, names)
+    check_retyped(world, names)
+
+
+def retype_to_pool_again(world: World, names: Names) -> None:
+    assert names['volume'].status == 'retyping'
+    retype_to_pool(world, names)
+    check_retyped(world, names)
+    ld = world.array.ld(label(names['volume'].id))
+    assert ld is not None and ld['pool'] == MOVED_TO
+
+
+def check_retyped(world: World, names: Names) -> None:
+    names['volume'].status = 'available'
+    names['volume'].volume_type_id = 'fast'
+    check_limited(world, names['volume'])
+
+
+def check_limited(world: World, volume: Any) -> None:
+    ld = world.array.ld(label(volume.id))
+    assert ld is not None
+    assert (ld['limit']['upper'], ld['limit']['lower']) == LIMITS, ld
 
 
 def migrate_again(world: World, names: Names) -> None:
@@ -285,6 +401,35 @@ def manage_again(world: World, names: Names) -> None:
         manage(world, names)
     names['new'].status = 'available'
     assert world.read(names['new'], len(DATA)) == DATA
+
+
+def manage_limited_again(world: World, names: Names) -> None:
+    """Of the volume's limits, nobody knows."""
+    if world.array.ld(label(names['new'].id)) is None:
+        manage(world, names)
+    else:
+        names['volume'] = names['new']
+        retype(world, names)
+    names['new'].status = 'available'
+    check_limited(world, names['new'])
+    assert world.read(names['new'], len(DATA)) == DATA
+
+
+def manage_snapshot(world: World, names: Names) -> None:
+    world.driver.manage_existing_snapshot(names['new'],
+                                          names['reference'])
+
+
+def manage_snapshot_again(world: World, names: Names) -> None:
+    """What has not its new name yet is not what Cinder deletes."""
+    made = names['new']
+    assert made.status == 'creating'
+    if world.array.ld(label(made.id)) is None:
+        world.delete_snapshot(made)
+        made = world.db.snapshot(names['volume'])
+        manage_snapshot(world, {**names, 'new': made})
+    made.status = 'available'
+    world.db.data[made.id] = DATA
 
 
 def become(world: World, names: Names) -> None:
@@ -357,15 +502,32 @@ CASES = (
          attach_again('volume')),
     Case('attach to a known host', known_host, reserving('other'),
          attach('other'), attach_again('other')),
-    Case('detach', attached, lambda w, n: None, detach, detach),
+    Case('detach', attached, leaving('attachment'), detach, detach),
     Case('export snapshot', to_be_exported, exporting, export, export_again),
     Case('hide snapshot', exported, lambda w, n: None, hide, hide),
     Case('migrate', volume, migrating, migrate, migrate_again),
-    Case('migrate, which takes long', volume, migrating, migrate,
+    Case('migrate that takes long', volume, migrating, migrate,
          migrate_again, copies=0.8),
     Case('revert', snapshot, status('reverting'), revert, revert_again),
     Case('manage', strangers, creating(status='managing'), manage,
          manage_again),
     Case('take the old name', volume, becoming, become, become_again),
+    Case('retype', volume, status('retyping'), retype, retype_again),
+    Case('retype to another pool', volume, status('retyping'),
+         retype_to_pool, retype_to_pool_again),
+    Case('manage with limits', strangers,
+         creating(status='managing', volume_type_id='fast'), manage,
+         manage_limited_again, is_variant=True),
+    Case('manage snapshot', strangers_snapshot, managing_snapshot,
+         manage_snapshot, manage_snapshot_again),
+    Case('second attach', for_second, reserving('volume'), attach_second,
+         attach_second_again, is_variant=True),
+    Case('detach one of two', twice_attached, leaving('attachment'),
+         detach, detach, is_variant=True),
+    Case('forced detach', twice_attached, leaving('attachment', 'second'),
+         force_detach, force_detach, is_variant=True),
+    Case('delete of a mapped volume', forgotten, status('deleting'),
+         lambda w, n: w.driver.delete_volume(n['volume']), is_gone,
+         is_variant=True),
 )
 BY_NAME = {case.name: case for case in CASES}

@@ -15,15 +15,23 @@ from tests.kill.world import STRANGER, Db, label
 State = dict[str, Any]
 
 
-def unexplained(now: State, before: State, db: Db) -> list[str]:
+def unexplained(now: State, before: State, db: Db, *,
+                is_over: bool = False) -> list[str]:
     """Return each thing that nothing of Cinder's stands for.
 
+    And what is not there although Cinder has it: mappings.
+
     :param before: the array without any volumes
+    :param is_over: the second try was made as well
     """
     known = {ld['ldn'] for ld in before['lds']}
     new = [ld for ld in now['lds'] if ld['ldn'] not in known]
+    sets = {ld_set['name'] for ld_set in before['ldsets']}
     return [*_disks(new, db), *_pairs(now, db), *_generations(new, db),
-            *_mappings(now, db, {ld['ldn']: ld for ld in new})]
+            *_mappings(now, db, {ld['ldn']: ld for ld in new}),
+            *_not_mapped(now, db),
+            *_ld_sets([one for one in now['ldsets']
+                       if one['name'] not in sets], is_over=is_over)]
 
 
 def _disks(new: list[State], db: Db) -> Iterator[str]:
@@ -48,7 +56,7 @@ def _pairs(now: State, db: Db) -> Iterator[str]:
     for pair in now['pairs']:
         mv, rv = pair['mv'], pair['rv']
         of = snapshots.get(rv)
-        if mv in volumes and rv.endswith('_d'):
+        if mv in volumes and (rv.endswith('_d') or rv == STRANGER):
             continue
         if of is None or label(of.volume_id) != mv:
             yield f'the pair of {mv} and {rv} ({pair["state"]})'
@@ -57,7 +65,8 @@ def _pairs(now: State, db: Db) -> Iterator[str]:
 def _generations(new: list[State], db: Db) -> Iterator[str]:
     snapshots = _labels(db.snapshots)
     for ld in new:
-        if ld['kind'] == 'sv' and ld['name'] not in snapshots:
+        if (ld['kind'] == 'sv' and ld['name'] not in snapshots
+                and ld['name'] != STRANGER):
             yield f'the generation {ld["name"]} of {ld["bv"]}'
 
 
@@ -66,9 +75,7 @@ def _mappings(now: State, db: Db,
     volumes = _labels(db.volumes)
     exported = {label(one) for one in db.exports}
     for ld_set in now['ldsets']:
-        hosts = {name.replace('-', '').lower()
-                 for name in (*ld_set['initiators'], *ld_set['paths'])}
-        hosts |= set(ld_set['initiators'])
+        hosts = _hosts(ld_set)
         for mapping in ld_set['luns']:
             name = new.get(mapping['ldn'], {}).get('name', '')
             if name.removesuffix('_l') in exported:
@@ -79,6 +86,43 @@ def _mappings(now: State, db: Db,
                                   ())
             if name and not any(_is_of(one, hosts) for one in attachments):
                 yield f'{name} in LD Set {ld_set["name"]}'
+
+
+def _not_mapped(now: State, db: Db) -> Iterator[str]:
+    """A host that Cinder has told of a volume still has it."""
+    ldns = {ld['name']: ld['ldn'] for ld in now['lds']}
+    for volume in db.volumes.values():
+        if volume.status == 'deleting':
+            continue
+        for attachment in volume.volume_attachment:
+            if attachment.connector and not attachment.is_ending and not any(
+                    _is_of(attachment, _hosts(ld_set))
+                    for ld_set in now['ldsets']
+                    for mapping in ld_set['luns']
+                    if mapping['ldn'] == ldns.get(label(volume.id))):
+                yield (f'{label(volume.id)} is not shown to '
+                       f'{attachment.connector["host"]}')
+
+
+def _ld_sets(new: list[State], *, is_over: bool) -> Iterator[str]:
+    """LD Sets stay, since nothing removes one; but one for each host.
+
+    One that lists no host yet is its that has not been attached yet.
+    """
+    listing: dict[str, str] = {}
+    for ld_set in new:
+        for host in _hosts(ld_set):
+            other = listing.setdefault(host, ld_set['name'])
+            if other != ld_set['name']:
+                yield f'{host} in LD Sets {other} and {ld_set["name"]}'
+    vacant = [one['name'] for one in new if not _hosts(one)]
+    if len(vacant) > (0 if is_over else 1):
+        yield f'LD Sets without a host: {", ".join(vacant)}'
+
+
+def _hosts(ld_set: State) -> set[str]:
+    return {*ld_set['initiators'],
+            *(path.replace('-', '').lower() for path in ld_set['paths'])}
 
 
 def _is_of(attachment: Any, hosts: set[str]) -> bool:

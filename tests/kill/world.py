@@ -24,6 +24,8 @@ HOST = f'kill@{GROUP}'
 GIB = 1 << 30
 # An LD that somebody else has made.
 STRANGER = 'their_volume'
+# Of a volume type.
+LIMITS = (3000, 200)
 # A thing of the service's that has not ended by then hangs.
 PATIENCE_SECONDS = 60.0
 
@@ -61,7 +63,8 @@ class Db:
     def snapshot(self, volume: Any, **metadata: str) -> Any:
         made = Record(
             id=str(uuid.uuid4()), volume=volume, volume_id=volume.id,
-            volume_size=volume.size, status='creating', metadata=metadata)
+            volume_size=volume.size, status='creating', metadata=metadata,
+            has_worker=True)
         self.snapshots[made.id] = made
         return made
 
@@ -102,7 +105,7 @@ class World:
             if volume.status in ('creating', 'downloading'):
                 volume.status = 'error'
         for snapshot in self.db.snapshots.values():
-            if snapshot.status == 'creating':
+            if snapshot.status == 'creating' and snapshot.has_worker:
                 snapshot.status = 'error'
         for volume in list(self.db.volumes.values()):
             if volume.status == 'deleting':
@@ -161,7 +164,7 @@ class World:
     def reserve(self, volume: Any) -> Any:
         """What the API does before the host is told."""
         attachment = Record(id=str(uuid.uuid4()), connector=None,
-                            attach_status='reserved')
+                            attach_status='reserved', is_ending=False)
         volume.volume_attachment.append(attachment)
         volume.status = 'reserved'
         return attachment
@@ -175,7 +178,14 @@ class World:
     def detach(self, volume: Any, attachment: Any) -> None:
         self.driver.terminate_connection(volume, attachment.connector)
         volume.volume_attachment.remove(attachment)
-        volume.status = 'available'
+        volume.status = 'in-use' if volume.volume_attachment else 'available'
+
+    def rename(self, thing: Any, name: str) -> None:
+        """What the array's operator does to an LD."""
+        answer = self.array.execute(
+            f'iSMcfg nickname -ldname LX:{label(thing.id)} '
+            f'-newname LX:{name}')
+        assert answer['status'] == 0, answer
 
     def write(self, volume: Any, data: bytes) -> None:
         self.array.write(label(volume.id), data)
@@ -252,7 +262,9 @@ def make_driver(conf: str, path: str) -> Any:
 
     # Both ask Cinder's database.
     qos.limits_of = lambda kind: (  # type: ignore[assignment]
-        IoLimits(3000, 200) if kind else IoLimits())
+        IoLimits(*LIMITS) if kind else IoLimits())
+    qos.stated_by = lambda kind: (  # type: ignore[assignment]
+        IoLimits(0, 0) if kind else IoLimits())
     volume_manage._check_unmanaged = lambda _name: None
     log.register_options(cfg.CONF)
     cfg.CONF(['--config-file', conf], project='cinder')
