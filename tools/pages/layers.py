@@ -64,7 +64,7 @@ LAYERS = (
     Layer('known', 5, 4.4, 10.2, 'what is known, promised and begun',
           ('backend.inventory', 'backend.changes', 'backend.reservations',
            'backend.claims', 'backend.outcome', 'backend.undo',
-           'backend.journal', 'backend.placement')),
+           'backend.journal', 'backend.placement', 'backend.beside')),
     Layer('workflows', 2, 3.4, 8.4, 'what uses both kinds below',
           ('backend', 'backend.*')),
     Layer('client', 6, 3.4, 12, 'a method for each vendor command',
