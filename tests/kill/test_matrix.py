@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import re
+import warnings
 
 import pytest
 
@@ -90,7 +91,10 @@ def turned(places: list[Place], driver: drivers.Driver,
 def test_killed_at_any_command(lab: Lab, case: Case, tries: Tries):
     failures = []
     killed = 0
-    for place in turned(lab.places(case), lab.driver, case):
+    places = turned(lab.places(case), lab.driver, case)
+    # Queries that did not come: the copy had ended by then.
+    missed = 0
+    for place in places:
         if killed and not wants_all():
             break
         try:
@@ -99,7 +103,7 @@ def test_killed_at_any_command(lab: Lab, case: Case, tries: Tries):
                 f'the start after it sends {changes} changes: to WORK')
             tries.survived('kills')
         except NotReachedError as error:
-            # The array was as fast as to be asked once less.
+            missed += 1
             if not place.is_poll:
                 failures.append(f'not reached: {error}')
             continue
@@ -110,6 +114,11 @@ def test_killed_at_any_command(lab: Lab, case: Case, tries: Tries):
         killed += 1
     assert not failures, '\n'.join(failures)
     assert killed, 'nobody was killed'
+    if missed:
+        polls = sum(place.is_poll for place in places)
+        assert missed <= max(1, polls // 2), f'{missed} of {polls} queries'
+        warnings.warn(f'{case.name}: {missed} of {polls} queries did not '
+                      'come, and nobody could be killed at them', stacklevel=1)
     assert not lab.told(), 'a start should decide about all of this'
 
 
@@ -125,7 +134,8 @@ def in_start(changes: int) -> list[Place]:
     pytest.param(name, case, id=f'{name}-{case.name}')
     for name in drivers.READY for case in CASES
     if drivers.find(name).method in WORK.get(case.name, ())
-    and (wants_all() or not case.copies and name == one_of_pair(case))
+    and (name in drivers.PAIR if wants_all()
+         else not case.copies and name == one_of_pair(case))
     ], indirect=['lab'])
 def test_the_start_is_killed_as_well(lab: Lab, case: Case, tries: Tries):
     """What was to be tidied up is there at the start after that.
