@@ -5,6 +5,10 @@ An RV that keeps differences is named ``<snapshot>_d``: its snapshot was
 deleted, its pair stays, and the next snapshot of the volume copies only
 what has changed (manual chapter 10).  It takes one of the three places for
 pairs, and gives way to whatever needs the place.
+
+An operator may have RVs of a volume too.  They are never touched, however
+they are named: one is the driver's only if its name decodes to a UUID of
+Cinder's and it is where snapshots are.
 """
 
 from __future__ import annotations
@@ -50,20 +54,30 @@ _GIVES_WAY = (PairState.FAULT, PairState.CANCELLED, PairState.SEPARATED,
 
 @dataclasses.dataclass(frozen=True)
 class Replica:
-    """An RV of an MV; ``ld`` is None if it is in another array (RDR)."""
+    """An RV of an MV; ``ld`` is None if it is in another array (RDR).
+
+    :param keeps_differences: its snapshot is deleted, only its differences
+        are of use
+    """
 
     pair: PairStatus
     ld: LogicalDisk | None
+    keeps_differences: bool = False
 
     @property
-    def keeps_differences(self) -> bool:
-        """Its snapshot is deleted, only its differences are of use."""
-        return self.ld is not None and self.ld.name.label.endswith(
-            naming.SUFFIX_DIFFERENCES)
+    def is_foreign(self) -> bool:
+        """Tell whether no snapshot and no copy of this driver's is like it."""
+        return self.ld is not None and not self.keeps_differences and (
+            naming.find_uuid(self.ld.name.label) is None
+            or _has_suffix(self.ld))
 
     def __str__(self) -> str:
         name = self.pair.rv if self.ld is None else self.ld.name
         return f'`{name}` ({self.pair.state.value})'
+
+
+def _has_suffix(ld: LogicalDisk) -> bool:
+    return ld.name.label.endswith(naming.SUFFIX_DIFFERENCES)
 
 
 def kept_name(snapshot: LdName) -> LdName:
@@ -108,7 +122,8 @@ class Replicas:
             ld = (None if pair.rv in found
                   else _find_rv(config, pair.rv))
             found[pair.rv] = ld
-            replicas.append(Replica(pair, ld))
+            replicas.append(Replica(pair, ld, ld is not None
+                                    and self._is_kept(ld)))
         return tuple(replicas)
 
     def known_mv(self, name: LdName) -> bool:
@@ -211,7 +226,7 @@ class Replicas:
         if in_use:
             raise errors.InUse(
                 f'Specified Logical Disk {mv} has been copied.',
-                _reason(in_use))
+                _reason(mv, in_use))
         for replica in replicas:
             assert replica.ld is not None
             self.remove(mv, replica.ld.name)
@@ -223,7 +238,7 @@ class Replicas:
             if replica.ld is None:
                 raise errors.InUse(
                     f'Snapshot `{snapshot}` has been copied.',
-                    _reason([replica]))
+                    _reason(snapshot, [replica]))
             self._pairs.dissolve(snapshot, replica.ld.name)
         self.note(snapshot, paired=False)
 
@@ -246,9 +261,11 @@ class Replicas:
         return removed
 
     def _is_orphan(self, ld: LogicalDisk) -> bool:
-        return (ld.name.label.endswith(naming.SUFFIX_DIFFERENCES)
-                and ld.attributes == {RplAttribute.IV}
-                and ld.pool in self._backup_pools
+        return ld.attributes == {RplAttribute.IV} and self._is_kept(ld)
+
+    def _is_kept(self, ld: LogicalDisk) -> bool:
+        """Tell whether an LD is what this driver makes of a snapshot."""
+        return (_has_suffix(ld) and ld.pool in self._backup_pools
                 and naming.find_uuid(ld.name.label) is not None)
 
 
@@ -280,6 +297,15 @@ def _differing_bytes(pair: PairStatus, capacity_bytes: int) -> int:
     return capacity_bytes if known is None else known
 
 
+def not_ours(mv: LdName, replica: Replica) -> str:
+    """Return what to do about a foreign RV."""
+    return (f'It is paired with {replica}, which is not of this driver\'s '
+            'making: its name is none of Cinder\'s, or it is in no pool of '
+            'nec_backup_pools. If that pair is not needed, take it apart: '
+            f'iSMrc_pair -unpair -mv {mv.label} -mvflg ld '
+            f'-rv {replica.pair.rv} -rvflg ld')
+
+
 def _find_rv(config: ArrayConfig, label: str) -> LogicalDisk | None:
     for ld in config.logical_disks.values():
         if ld.name.label == label and ld.has(RplAttribute.RV):
@@ -300,12 +326,15 @@ def _first_to_give_way(mv: LdName, replicas: Collection[Replica],
     return name, pair.state
 
 
-def _reason(replicas: Collection[Replica]) -> str:
+def _reason(mv: LdName, replicas: Collection[Replica]) -> str:
     """Return what a user can do about RVs that are in the way."""
     remote = [str(r) for r in replicas if r.ld is None]
     if remote:
         return (f'It is paired with {", ".join(remote)} in another disk '
                 'array; take that pair apart on the array.')
+    foreign = [r for r in replicas if r.is_foreign]
+    if foreign:
+        return not_ours(mv, foreign[0])
     shown = ', '.join(str(r) for r in replicas)
     if any(r.pair.state not in AT_REST for r in replicas):
         return (f'It is paired with {shown}; wait for the copy to end, or '

@@ -24,6 +24,7 @@ from cinder_nec.backend.copying.replicas import (
     Replica,
     find_reusable,
     kept_name,
+    not_ours,
     tracks_differences,
 )
 from cinder_nec.backend.copying.revert import Reversal
@@ -443,6 +444,10 @@ class ReplicationMethod(CopyMethod):
                     f'Logical Disk `{mv}` cannot be expanded: its RV '
                     f'{replica} is in another disk array.',
                     'Take that pair apart on the array first.')
+            if replica.is_foreign:
+                raise errors.InUse(
+                    f'Logical Disk `{mv}` cannot be expanded.',
+                    not_ours(mv, replica))
             if (replica.pair.state in COPYING
                     or self._replicas.is_copy_target(replica.ld)):
                 raise errors.InUse(

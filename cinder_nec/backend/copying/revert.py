@@ -16,7 +16,11 @@ import logging
 
 from cinder_nec import errors
 from cinder_nec.backend.copying.pairs import PairCopy
-from cinder_nec.backend.copying.replicas import Replica, Replicas
+from cinder_nec.backend.copying.replicas import (
+    Replica,
+    Replicas,
+    not_ours,
+)
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.undo import Undo
 from cinder_nec.ismcli.commands import RvUse
@@ -116,6 +120,10 @@ class Reversal:
         kept, others = [], []
         for replica in self._replicas.of(source):
             ld = replica.ld
+            if replica.is_foreign:
+                raise errors.InUse(
+                    f'Logical Disk `{source}` cannot be reverted.',
+                    not_ours(source, replica))
             if ld is None or (not replica.keeps_differences
                               and self._replicas.is_copy_target(ld)):
                 raise errors.InUse(
