@@ -181,11 +181,14 @@ class CopyMethod(abc.ABC):
         while True:
             self._settler.wait_for_place(source, MAX_PAIRS, deadline)
             try:
-                self._pairs.pair(source, volume, what)
+                self._pair(source, volume, what)
                 return
             except errors.PairLimit:
                 if not self._make_place(source, what, deadline):
                     raise
+
+    def _pair(self, source: LdName, volume: LdName, what: str) -> None:
+        self._pairs.pair(source, volume, what)
 
     def _make_place(self, source: LdName, what: str,
                     deadline: retry.Deadline) -> bool:

@@ -19,7 +19,7 @@ from cinder_nec.backend.copying.base import (
     SETTLE_WITHIN_SECONDS,
     CopyMethod,
 )
-from cinder_nec.backend.copying.pairs import COPYING, MAX_PAIRS, PairCopy
+from cinder_nec.backend.copying.pairs import COPYING, PairCopy
 from cinder_nec.backend.copying.replicas import (
     Replica,
     find_reusable,
@@ -29,6 +29,7 @@ from cinder_nec.backend.copying.replicas import (
 )
 from cinder_nec.backend.copying.revert import Reversal
 from cinder_nec.backend.copying.settler import Settler
+from cinder_nec.backend.copying.unpaired import Unpaired
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.undo import Undo
 from cinder_nec.backend.volumes import Volumes
@@ -45,7 +46,8 @@ from cinder_nec.model import (
 
 LOG = logging.getLogger(__name__)
 
-_PAIR_TRIES = 2
+# How often a peer may pair a snapshot again that is being copied here.
+_PART_TRIES = 2
 _LOST = {PairState.FAULT, PairState.CANCELLED}
 _LOOK = 'Look at the state of the pair on the array.'
 
@@ -59,9 +61,7 @@ class ReplicationMethod(CopyMethod):
                  settler: Settler, waits: bool = False) -> None:
         super().__init__(client, inventory, volumes, pairs, backup_pools,
                          claims=claims, settler=settler, waits=waits)
-        # Snapshots that are being copied from, and the volumes to pair
-        # them with again.
-        self._unpaired: dict[LdName, LdName] = {}
+        self._unpaired = Unpaired(pairs, self._replicas, settler)
 
     # -- create --------------------------------------------------------
 
@@ -199,6 +199,7 @@ class ReplicationMethod(CopyMethod):
         :raises errors.UnexpectedState: the pair's state is not known
         """
         self._settler.settle(snapshot, DELETE_WITHIN_SECONDS)
+        self._unpaired.forget(snapshot)
         ld = self._volumes.find(snapshot)
         if ld is None:
             kept = kept_name(snapshot)
@@ -272,8 +273,8 @@ class ReplicationMethod(CopyMethod):
         """Copy a snapshot to a new LD (manual 10.3).
 
         The RV cannot be the source of a copy while it is paired itself:
-        it is unpaired, copied, and paired again.  The record of what
-        differs from the volume is lost by that.
+        it is unpaired, copied, and paired again by the last one that copies
+        it.  The record of what differs from the volume is lost by that.
 
         Precondition: the snapshot's copy was not broken off.
         Re-entry: an LD of the new name and the snapshot's size is used.
@@ -285,15 +286,16 @@ class ReplicationMethod(CopyMethod):
         :raises errors.UnexpectedState: the snapshot has no sure content
         """
         self._settler.settle_target(snapshot, SETTLE_WITHIN_SECONDS)
-        rv = self._volumes.get(snapshot)
-        try:
-            self._clone_snapshot(source, rv, volume, volume_gib, pools)
-        except (errors.CommandFailed, errors.StateError):
-            # A peer may have expanded it together with its volume.
-            now = self._inventory.refresh().get_ld(snapshot)
-            if now.capacity_bytes == rv.capacity_bytes:
-                raise
-            self._clone_snapshot(source, now, volume, volume_gib, pools)
+        with self._unpaired.use(snapshot):
+            rv = self._volumes.get(snapshot)
+            try:
+                self._clone_snapshot(source, rv, volume, volume_gib, pools)
+            except (errors.CommandFailed, errors.StateError):
+                # A peer may have expanded it together with its volume.
+                now = self._inventory.refresh().get_ld(snapshot)
+                if now.capacity_bytes == rv.capacity_bytes:
+                    raise
+                self._clone_snapshot(source, now, volume, volume_gib, pools)
 
     def _clone_snapshot(self, source: LdName, rv: LogicalDisk,
                         volume: LdName, volume_gib: int,
@@ -309,14 +311,12 @@ class ReplicationMethod(CopyMethod):
             self._bind_target(undo, volume, size_gib,
                               max(size_gib, volume_gib), pools)
             if mv is not None:
-                undo.push(f'{snapshot} without its pair with {mv}',
-                          lambda: self._pair_again(mv, snapshot))
-                self._pairs.unpair(mv, snapshot)
-                self._unpaired[snapshot] = mv
+                self._unpaired.part(mv, snapshot)
             self._copy(undo, snapshot, volume, RvUse.IMMEDIATE,
                        'volume from snapshot',
                        settles=volume_gib <= size_gib,
-                       then=lambda: self._pair_again_when_free(snapshot))
+                       then=lambda: self._unpaired.pair_when_free(
+                           snapshot))
             if volume_gib > size_gib:
                 self._volumes.extend(volume, volume_gib)
 
@@ -343,44 +343,25 @@ class ReplicationMethod(CopyMethod):
                 'try again.')
         return mv
 
-    def _pair_again_when_free(self, snapshot: LdName) -> None:
-        """Pair a snapshot with its volume after the last copy from it."""
-        if self._settler.involving(snapshot):
-            return
-        mv = self._unpaired.pop(snapshot, None)
-        if mv is not None:
-            self._pair_again(mv, snapshot)
-
-    def _pair_again(self, mv: LdName, snapshot: LdName) -> None:
-        """Pair a snapshot with its volume; without it, it does its work.
-
-        Never fails: the next snapshot is then copied in full.
-        """
-        for _ in range(_PAIR_TRIES):
+    def _pair(self, source: LdName, volume: LdName, what: str) -> None:
+        for _ in range(_PART_TRIES):
             try:
-                self._pairs.pair(mv, snapshot, 'pair')
-            except errors.PairLimit as error:
-                failure: errors.NecError = error
-                break
-            except errors.NecError as error:
-                failure = error
-            else:
-                self._replicas.note(mv, paired=True)
+                super()._pair(source, volume, what)
                 return
-        LOG.warning(
-            'Re-pairing the volumes failed (MV = %s, RV = %s): %s The '
-            'snapshot stays usable and can be deleted; it is no base for a '
-            'differential copy any more.', mv, snapshot, failure)
-        if isinstance(failure, errors.PairLimit):
-            LOG.warning('Snapshots of %s that were created meanwhile have '
-                        'taken all %d pairs.', mv, MAX_PAIRS)
+            except errors.CommandFailed:
+                if not (self._unpaired.in_use(source)
+                        and self._unpaired.part_again(source,
+                                                      volume.platform)):
+                    raise
+        super()._pair(source, volume, what)
 
     def revert(self, source: LdName, snapshot: LdName) -> None:
         """Copy a snapshot to its volume; see :class:`Reversal`."""
         for name in (source, snapshot):
             self._settler.settle(name, SETTLE_WITHIN_SECONDS)
+        self._unpaired.pair_when_free(snapshot)
         Reversal(self._inventory, self._pairs, self._replicas,
-                 self._pair_again).run(source, snapshot)
+                 self._unpaired.pair_again).run(source, snapshot)
 
     # -- extend --------------------------------------------------------
 

@@ -132,12 +132,13 @@ class Settler:
             LOG.info('Going on with the copy of `%s` to `%s`.', mv, rv)
         self.hand_over(mv, rv)
 
-    def meet_peers(self, name: LdName) -> None:
+    def meet_peers(self, name: LdName, then: Then | None = None) -> None:
         """Take up the copies of an LD that another service handed out.
 
         Both look after them then; who comes second finds them gone.  Costs
         two reads in a cluster, nothing elsewhere.
 
+        :param then: called for each when it was taken apart
         :raises errors.NecError: the array cannot be asked
         """
         if self._of_peers is None:
@@ -150,7 +151,7 @@ class Settler:
                     and pair.state in _GOES_ON | _SETTLES):
                 LOG.info('Another service copies `%s` to `%s`.', pair.mv,
                          rv)
-                self.hand_over(LdName(name.platform, pair.mv), rv)
+                self.hand_over(LdName(name.platform, pair.mv), rv, then)
 
     def involving(self, name: LdName) -> tuple[Copy, ...]:
         """Return the copies that have an LD at either end."""
