@@ -104,6 +104,8 @@ class Recovery:
         self._start = start
         self._told: set[str] = set()
         self._ending = threading.Lock()
+        # When the LD of an entry was first seen without a name.
+        self._seen: dict[str, float] = {}
 
     # -- without Cinder's objects --------------------------------------
 
@@ -138,7 +140,10 @@ class Recovery:
         """Try again to remove what an operation could not take back.
 
         While the service runs: an array that was away is there again.
-        Without such entries this costs no command.
+        Without such entries this costs no command.  One look is never
+        enough to unbind an LD: a peer may have bound that number just now.
+        It has to be without a name at two looks, from one stats to a later
+        one.
 
         Precondition: none.
         Re-entry: what is gone already is passed by.
@@ -148,7 +153,7 @@ class Recovery:
         for left in self._volumes.journal.left(Kind.BIND, Kind.CONTROL):
             if _is_old(left):
                 self._each('LD %d' % left.entry.ldn, functools.partial(
-                    self._end_entry, left.entry))
+                    self._end_entry, left.entry, self._stays_nameless))
         for name in self._migration.left:
             self._each(f'the migration of `{name}`', functools.partial(
                 self._migration.tidy, name))
@@ -168,22 +173,42 @@ class Recovery:
         self._tell_of_nameless(
             [ld for ld in self._nameless(config) if ld.ldn in others])
 
-    def _end_entry(self, entry: Entry) -> None:
+    def _end_entry(self, entry: Entry, may_end: Callable[[Entry], bool]
+                   = lambda _: True) -> None:
         """Unbind what an entry of the journal proves to be ours.
 
         One at a time: the start's thread and the stats may come together.
+
+        :param may_end: takes a look first
         """
         with self._ending:
             # The number may be in use again since it was looked at.
-            if any(left.entry == entry for left
-                   in self._volumes.journal.left(entry.kind)):
+            if self._is_left(entry) and may_end(entry):
                 self._end(entry)
+
+    def _is_left(self, entry: Entry) -> bool:
+        return any(left.entry == entry for left
+                   in self._volumes.journal.left(entry.kind))
+
+    def _stays_nameless(self, entry: Entry) -> bool:
+        """Tell whether no peer is about to name the LD of an entry."""
+        if self._find_unfinished(entry) is None:
+            self._seen.pop(entry.key, None)
+            return True
+        now = self._clock.now()
+        if now - self._seen.setdefault(entry.key, now) < ADOPT_AFTER_SECONDS:
+            return False
+        del self._seen[entry.key]
+        return True
 
     def _end(self, entry: Entry) -> None:
         if entry.kind is Kind.CONTROL:
             self._end_control(entry)
             return
         ld = self._find_unfinished(entry)
+        if not self._is_left(entry):
+            # A thread of this process has taken the number meanwhile.
+            return
         if ld is None:
             # It was named, refused, or unbound.
             self._volumes.journal.end(entry)
@@ -214,6 +239,8 @@ class Recovery:
     def _end_control(self, entry: Entry) -> None:
         """Unbind a control volume that nothing needs."""
         ld = self._find_unfinished(entry)
+        if not self._is_left(entry):
+            return
         if ld is not None:
             LOG.info('LD %d was to become a control volume when the service '
                      'stopped; it is unbound.', entry.ldn)

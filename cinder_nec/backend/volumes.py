@@ -176,7 +176,9 @@ class Volumes:
             self.journal.leave(entry)
             raise
         if not is_bound:
-            self.journal.end(entry)
+            # The array may carry it out yet; go_on() of
+            # :mod:`cinder_nec.backend.recovery` looks again.
+            self.journal.leave(entry)
         return is_bound
 
     def _bound_after_all(self, ld: LogicalDisk,

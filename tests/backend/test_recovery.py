@@ -277,6 +277,8 @@ def test_two_that_come_together_unbind_it_once(site, caplog, monkeypatch):
     real, calls = volumes.unbind_nameless, []
     second = threading.Thread(target=recovery.go_on)
     both = threading.Barrier(2)
+    recovery.go_on()
+    service.lab.time.sleep(ADOPT_AFTER_SECONDS)
 
     def unbind(ld):
         calls.append(ld.ldn)
@@ -330,7 +332,85 @@ def test_what_could_not_be_taken_back_is_removed_later(site):
     assert len(numbers(site.engine) - before) == 1
     site.age()
     service.recovery.go_on()
+    assert len(numbers(site.engine) - before) == 1
+    service.lab.time.sleep(ADOPT_AFTER_SECONDS)
+    service.recovery.go_on()
     assert numbers(site.engine) == before
+
+
+def test_a_bind_that_comes_late_is_unbound(site, monkeypatch):
+    """No answer came, the array did not show the LD, and made it then."""
+    service, before = site.service(), numbers(site.engine)
+    lab, journal = service.lab, service.lab.volumes.journal
+    real, late = lab.client._transport.run, []
+
+    def run(command, timeout_seconds):
+        if 'ldbind' in command and not late:
+            late.append(command)
+            raise errors.OutcomeUnknown('no answer in time')
+        return real(command, timeout_seconds)
+
+    monkeypatch.setattr(lab.client._transport, 'run', run)
+    volume = lab.volumes.create(VOLUME, 1, [POOL])
+    real(late[0], 1.0)
+    assert len(numbers(site.engine) - before) == 2
+    site.age()
+    for _ in range(2):
+        service.recovery.go_on()
+        lab.time.sleep(ADOPT_AFTER_SECONDS)
+    assert numbers(site.engine) - before == {volume.ldn}
+    assert journal.left(*Kind) == ()
+
+
+def test_a_bind_that_never_came_is_forgotten(site, monkeypatch):
+    service, before = site.service(), numbers(site.engine)
+    lab = service.lab
+    lab.fault(Action.DROP_BEFORE, prefix='iSMcfg ldbind')
+    volume = lab.volumes.create(VOLUME, 1, [POOL])
+    site.age()
+    service.recovery.go_on()
+    assert numbers(site.engine) - before == {volume.ldn}
+    assert lab.volumes.journal.left(*Kind) == ()
+
+
+def test_one_look_is_not_enough_to_unbind(site, monkeypatch):
+    """A peer has bound the number, and names it after the dump."""
+    ldn = bind_and_die(site)
+    site.age()
+    service, peer = site.service(), site.service()
+    inventory = service.lab.inventory
+    real = inventory.refresh
+
+    def refresh(after=None):
+        config = real(after)
+        monkeypatch.setattr(inventory, 'refresh', real)
+        peer.lab.client.nickname_of_ldn(ldn, OTHER)
+        return config
+
+    monkeypatch.setattr(inventory, 'refresh', refresh)
+    service.recovery.go_on()
+    service.lab.time.sleep(ADOPT_AFTER_SECONDS)
+    service.recovery.go_on()
+    assert OTHER.label in peer.lab.lds()
+    assert service.lab.volumes.journal.left(*Kind) == ()
+
+
+def test_a_number_that_a_thread_takes_during_the_look_stays(
+        site, monkeypatch):
+    ldn = bind_and_die(site)
+    site.age()
+    service = site.service()
+    inventory, journal = service.lab.inventory, service.lab.volumes.journal
+    [left] = journal.left(Kind.BIND)
+    real = inventory.refresh
+
+    def refresh(after=None):
+        journal.begin(left.entry)
+        return real(after)
+
+    monkeypatch.setattr(inventory, 'refresh', refresh)
+    service.start()
+    assert ldn in numbers(site.engine)
 
 
 def test_what_is_being_made_is_not_removed(site):
