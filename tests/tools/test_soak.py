@@ -16,11 +16,11 @@ import types
 
 import pytest
 from soak_suite import api as soak_api
-from soak_suite import causes, services, weather
-from soak_suite.actions import WrongData
+from soak_suite import causes, judge, services, weather
+from soak_suite.actions import Actions, WrongData
 from soak_suite.api import Failed, Hangs, Interrupted, NotPlaced, Refused
 from soak_suite.main import parse
-from soak_suite.things import Things, Volume, Windows
+from soak_suite.things import Snapshot, Things, Volume, Windows
 from soak_suite.worker import Diary, Result
 
 from harness import tally
@@ -170,6 +170,16 @@ def test_only_a_restart_explains_what_hangs_or_is_refused(error):
         Result.UNEXPLAINED)
 
 
+def test_a_restart_explains_nothing_where_the_driver_has_told_why():
+    told = f'cinder_nec.translate {BUSY}'
+    assert Logged(told).result_of(
+        Failed(FAILED), causes.RESTART) is Result.UNEXPLAINED
+    cinder = Logged(told)
+    assert cinder.result_of(Failed(FAILED), causes.RESTART,
+                            'busy for a while') is Result.EXPLAINED
+    assert cinder.diary.entries[-1].faults == ('busy for a while',)
+
+
 def test_every_kind_of_fault_but_a_delay_has_words():
     assert [name for name, kind in weather.FAULTS.items()
             if not kind.causes] == ['slow']
@@ -286,6 +296,66 @@ def test_windows_that_are_open_count():
         opened.set()
         assert windows.during(0, float('inf')) == ['a']
     assert [w.what for w in windows.all()] == ['a']
+
+
+# -- what is looked at ----------------------------------------------------
+
+class Disks:
+    """An array with some bytes, and with hosts that see a volume."""
+
+    def __init__(self, *hosts: int, **content: bytes) -> None:
+        self.content = content
+        self.hosts = hosts
+
+    def read(self, ident: str, offset: int, length: int) -> bytes:
+        return self.content[ident][offset:offset + length]
+
+    def sets_of(self, _ident: str) -> list[types.SimpleNamespace]:
+        return [types.SimpleNamespace(hosts={
+            f'iqn.1994-05.com.redhat:host{number}'})
+            for number in self.hosts]
+
+
+def read_all(volume: Volume, disks: Disks) -> judge.Verdict:
+    """Read at the end what a volume and its snapshots hold."""
+    things = Things()
+    things.add(volume)
+    judging = object.__new__(judge.Judge)
+    judging._things = things
+    judging._cloud = types.SimpleNamespace(array=disks)
+    verdict = judge.Verdict()
+    judging._read_all(verdict)
+    return verdict
+
+
+def test_a_clone_that_goes_wrong_while_it_settles_is_found_at_the_end():
+    volume = Volume('a', 'iscsi', 1, b'old', snapshots=[
+        Snapshot('s', 1, b'older')])
+    right = read_all(volume, Disks(a=b'old', s=b'older'))
+    assert (right.read, right.wrong) == (2, [])
+    assert right.held
+    for disks in (Disks(a=b'new', s=b'older'), Disks(a=b'old', s=b'new')):
+        verdict = read_all(volume, disks)
+        assert len(verdict.wrong) == 1
+        assert not verdict.held
+
+
+@pytest.mark.parametrize('volume', (
+    Volume('a', 'iscsi', 1), Volume('a', 'iscsi', 1, b'x', spoiled='yes')))
+def test_what_nobody_knows_of_is_not_read(volume):
+    assert read_all(volume, Disks()).read == 0
+
+
+@pytest.mark.parametrize('seen, is_right', (
+    ((1, 2), True), ((1,), False), ((1, 2, 3), False), ((), False)))
+def test_the_hosts_that_see_a_volume_are_those_that_have_it(seen, is_right):
+    shared = Volume('a', 'iscsi', 1, shared=True,
+                    attachments={'x': 1, 'y': 2})
+    cloud = types.SimpleNamespace(array=Disks(*seen))
+    actions = Actions(cloud, types.SimpleNamespace(client=None), Things(),
+                      random.Random(0), 1)
+    with contextlib.nullcontext() if is_right else pytest.raises(WrongData):
+        actions._check_hosts(shared)
 
 
 # -- a cluster ------------------------------------------------------------

@@ -9,15 +9,19 @@ import itertools
 import random
 from typing import Any
 
+from harness import drivers
 from ismsim.control import ControlError
 from soak_suite.api import GONE, Api, Failed, Interrupted
-from soak_suite.cloud import BACKENDS, LIMITED, Cloud, is_replication
+from soak_suite.cloud import BACKENDS, LIMITED, SHARED, Cloud, is_replication
 from soak_suite.things import CONTENT_BYTES, Snapshot, Things, Volume
 
 MAX_PAIRS = 3
 # One pair is left for copies of the volume.
 MAX_SNAPSHOTS = {True: 2, False: 4}
 MAX_SIZE = 4
+HOSTS = 4
+# That have a shared volume at once.
+MAX_HOSTS = 2
 _SERIAL = itertools.count(1)
 
 #: An action found nothing to do: no volume fits.
@@ -46,9 +50,9 @@ class Actions:
     def create(self) -> str:
         """A new volume, with bytes of its own."""
         backend = self._rng.choice(list(BACKENDS))
-        limited = self._rng.random() < 0.25
-        volume = self._new_volume(backend, self._rng.randint(1, 2), None,
-                                  limited=limited)
+        suffix = self._rng.choice(('', '', LIMITED, SHARED))
+        volume = self._new_volume(backend, suffix,
+                                  self._rng.randint(1, 2), None)
         self._write(volume)
         return volume.id
 
@@ -67,8 +71,8 @@ class Actions:
                 return NOTHING
             size = source.size + self._rng.choice((0, 0, 0, 1))
             clone = self._new_volume(
-                source.backend, size, source.content,
-                limited=source.limited, source_volid=source.id)
+                source.backend, _suffix_of(source), size, source.content,
+                source_volid=source.id)
             self._check(clone)
             return clone.id
 
@@ -97,7 +101,7 @@ class Actions:
     def delete(self) -> str:
         """One volume less."""
         with self._lend(lambda v: not (v.spoiled or v.points
-                                       or v.attachment), alone=True
+                                       or v.attachments), alone=True
                         ) as volume:
             if volume is None:
                 return NOTHING
@@ -149,8 +153,8 @@ class Actions:
                 return NOTHING
             size = source.size + self._rng.choice((0, 0, 1))
             volume = self._new_volume(
-                source.backend, size, snapshot.content,
-                limited=source.limited, snapshot_id=snapshot.id)
+                source.backend, _suffix_of(source), size, snapshot.content,
+                snapshot_id=snapshot.id)
             self._check(volume)
             return volume.id
 
@@ -188,51 +192,69 @@ class Actions:
     # -- hosts ---------------------------------------------------------
 
     def attach(self) -> str:
-        """A volume for one of a few hosts."""
-        with self._lend(_at_rest, alone=True) as volume:
+        """A volume for one of a few hosts, a shared one for two."""
+        with self._lend(_attachable, alone=True) as volume:
             if volume is None:
                 return NOTHING
-            connector = _connector(self._rng.randint(1, 4))
+            host = self._rng.choice([n for n in range(1, HOSTS + 1) if
+                                     n not in volume.attachments.values()])
             try:
                 found = self.api.change(
                     lambda: self._client.attachments.create(
-                        volume.id, connector, None, 'rw'))
-                volume.attachment = found['id']
+                        volume.id, _connector(host), None, 'rw'))
+                volume.attachments[found['id']] = host
                 self._ask(lambda: self._client.attachments.complete(
-                    volume.attachment))
+                    found['id']))
                 self.api.wait_volume(volume.id, 'in-use')
             except (Failed, Interrupted):
                 # As Nova does when an attach fails.
                 with _spoiling(volume):
                     self._detach_all(volume)
                 raise
+            self._check_hosts(volume)
             return volume.id
 
     def detach(self) -> str:
-        """A volume taken away from its host."""
-        with self._lend(lambda v: not v.spoiled
-                        and v.attachment is not None, alone=True
-                        ) as volume:
+        """A volume taken away from a host; another one keeps it."""
+        with self._lend(lambda v: bool(not v.spoiled and v.attachments),
+                        alone=True) as volume:
             if volume is None:
                 return NOTHING
+            ident = self._rng.choice(list(volume.attachments))
             with _spoiling(volume):
-                self._ask(lambda: self._client.attachments.delete(
-                    volume.attachment))
-                self.api.wait_volume(volume.id, 'available')
-            volume.attachment = None
+                self._ask(lambda: self._client.attachments.delete(ident))
+                self.api.wait_volume(
+                    volume.id,
+                    'in-use' if len(volume.attachments) > 1 else 'available')
+                if ident in {a.id for a in self.api.attachments(volume.id)}:
+                    raise Failed(f'volume {volume.id} was not detached')
+            del volume.attachments[ident]
+            self._check_hosts(volume)
             return volume.id
 
     def _detach_all(self, volume: Volume) -> None:
         for attachment in self.api.attachments(volume.id):
             self._ask(lambda i=attachment.id:  # type: ignore[misc]
                       self._client.attachments.delete(i))
-        volume.attachment = None
+        volume.attachments.clear()
+
+    def _check_hosts(self, volume: Volume) -> None:
+        """:raises WrongData: other hosts see it than those that have it"""
+        seen = {name for ld_set in self._array.sets_of(volume.id)
+                for name in ld_set.hosts}
+        wanted = {name for host in volume.attachments.values()
+                  for name in _names_of(host, volume.backend)}
+        if seen != wanted:
+            raise WrongData(
+                f'volume {volume.id} is seen by {sorted(seen)} instead of '
+                f'{sorted(wanted)}')
 
     # -- types ---------------------------------------------------------
 
     def retype(self) -> str:
         """Other limits for a volume."""
-        with self._lend(_at_rest, alone=True) as volume:
+        with self._lend(lambda v: _at_rest(v) and not v.shared,
+                        alone=True) as volume:
             if volume is None:
                 return NOTHING
             wanted = volume.backend + ('' if volume.limited else LIMITED)
@@ -242,16 +264,17 @@ class Actions:
 
     def move(self) -> str:
         """A volume of another back end."""
-        # With other QoS specs, Cinder copies by itself (manager,
+        # With QoS specs, or extra specs of any other name than the back
+        # end's, Cinder copies by itself (manager,
         # _can_use_driver_migration), and no host is here to do it.
-        with self._lend(lambda v: _at_rest(v) and not v.points
-                        and not v.limited, alone=True) as volume:
+        with self._lend(lambda v: _at_rest(v) and not (
+                v.points or v.limited or v.shared), alone=True) as volume:
             if volume is None or self._is_paired(volume):
                 return NOTHING
             backend = self._rng.choice([b for b in BACKENDS
                                         if b != volume.backend])
             self._retype(volume, backend, 'on-demand')
-            volume.backend, volume.limited = backend, False
+            volume.backend = backend
             self._check(volume)
             return volume.id
 
@@ -299,10 +322,10 @@ class Actions:
     def _name(self) -> str:
         return f'soak-{self._number}-{next(_SERIAL)}'
 
-    def _new_volume(self, backend: str, size: int, content: bytes | None,
-                    *, limited: bool, **arguments: Any) -> Volume:
+    def _new_volume(self, backend: str, suffix: str, size: int,
+                    content: bytes | None, **arguments: Any) -> Volume:
         name = self._name()
-        kind = backend + (LIMITED if limited else '')
+        kind = backend + suffix
         try:
             ident = self.api.change(lambda: self._client.volumes.create(
                 size, name=name, volume_type=kind, **arguments)).id
@@ -310,7 +333,8 @@ class Actions:
             ident = self.api.named_volume(name)
             if ident is None:
                 raise
-        volume = Volume(ident, backend, size, content, limited)
+        volume = Volume(ident, backend, size, content,
+                        limited=suffix == LIMITED, shared=suffix == SHARED)
         try:
             with _spoiling(volume):
                 self.api.wait_volume(ident, 'available')
@@ -357,13 +381,31 @@ def _whole(volume: Volume) -> bool:
 
 
 def _at_rest(volume: Volume) -> bool:
-    return not volume.spoiled and volume.attachment is None
+    return not (volume.spoiled or volume.attachments)
+
+
+def _attachable(volume: Volume) -> bool:
+    most = MAX_HOSTS if volume.shared else 1
+    return not volume.spoiled and len(volume.attachments) < most
+
+
+def _suffix_of(volume: Volume) -> str:
+    """Return what the name of its type has behind its back end's."""
+    return (LIMITED if volume.limited else SHARED if volume.shared else '')
 
 
 def _extendable(volume: Volume) -> bool:
     """The array does not expand what has generations (manual 7.3.3)."""
     return (_at_rest(volume) and volume.size < MAX_SIZE
             and (is_replication(volume.backend) or not volume.points))
+
+
+def _names_of(host: int, backend: str) -> list[str]:
+    """Return what the array knows a host by."""
+    connector = _connector(host)
+    if drivers.CLASSES[BACKENDS[backend][0]][0] == drivers.FC:
+        return list(connector['wwpns'])
+    return [connector['initiator']]
 
 
 def _connector(number: int) -> dict[str, Any]:

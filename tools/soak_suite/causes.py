@@ -3,7 +3,8 @@
 
 That one was there at the same time is not enough: the error, or what
 Cinder logged about its object or request meanwhile, has a word of that
-fault.  What a restart has cut off has no words.
+fault.  What a restart has cut off has no words: where the driver has told
+why it failed, a restart explains nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable
 import re
 import time
 
-from soak_suite.api import Failed, Hangs, Interrupted, NotPlaced, Refused
+from soak_suite.api import Failed, Hangs, NotPlaced
 from soak_suite.things import Windows
 from soak_suite.weather import FAULTS
 
@@ -24,6 +25,8 @@ STATS_SECONDS = 30.0
 STARTING_SECONDS = 60.0
 # What Cinder says while it does.
 _NOT_STARTED = ('driver not ready', 'DriverNotInitialized')
+# What the driver says when an operation has failed; a reason follows.
+_TOLD = 'cinder_nec.translate'
 # By them the scheduler finds no place, and no driver is asked.
 _SEEN_IN_STATS = ('pool full',)
 _KEY = re.compile('(?:req-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
@@ -64,19 +67,20 @@ class Causes:
         :param told: what tells of the error
         """
         open_then = self._windows.during(began, ended)
-        restarts = [name for name in open_then if name == RESTART]
-        # A request that was cut off, or forgotten; no fault lasts as long
-        # as users wait, and none makes the API refuse anything.
-        if restarts or isinstance(error, (Interrupted, Hangs, Refused)):
+        restarts = [RESTART] if RESTART in open_then else []
+        # No fault lasts as long as users wait, and none makes the API
+        # refuse anything or go away.
+        if not isinstance(error, Failed) or isinstance(error, Hangs):
             return restarts
-        if not isinstance(error, Failed):
-            return []
         text = '\n'.join(told)
-        found = [name for name in open_then
-                 if any(word in text for word in FAULTS[name].causes)]
+        found = [name for name in open_then if name in FAULTS
+                 and any(word in text for word in FAULTS[name].causes)]
+        if _TOLD not in text:
+            # What was cut off, or forgotten, could not tell.
+            found += restarts
         if any(word in text for word in _NOT_STARTED):
             found += self._earlier(began - STARTING_SECONDS, ended, RESTART)
-        if isinstance(error, NotPlaced):
+        if isinstance(error, NotPlaced) and _TOLD not in text:
             found += self._earlier(began - STATS_SECONDS, ended, RESTART,
                                    *_SEEN_IN_STATS)
         return list(dict.fromkeys(found))

@@ -28,6 +28,8 @@ BACKENDS = {
 POOLS = tuple(pool for _name, pool in BACKENDS.values())
 # A type of this suffix limits the I/O of its volumes.
 LIMITED = '-limited'
+# Several hosts may have a volume of a type of this suffix at once.
+SHARED = '-shared'
 
 
 def is_replication(backend: str) -> bool:
@@ -100,14 +102,16 @@ def backend_sections() -> dict[str, Section]:
 
 
 def make_types(client: Any) -> None:
-    """A volume type for each back end, and one with limited I/O."""
+    """Volume types for each back end: plain, with limits, and shared."""
     specs = client.qos_specs.create('limited', {
         'consumer': 'back-end', 'upperlimit': '5000', 'lowerlimit': '100'})
     for name in BACKENDS:
-        for suffix in ('', LIMITED):
+        for suffix in ('', LIMITED, SHARED):
             kind = client.volume_types.create(name + suffix)
             kind.set_keys({'volume_backend_name': name})
-            if suffix:
+            if suffix == SHARED:
+                kind.set_keys({'multiattach': '<is> True'})
+            if suffix == LIMITED:
                 client.qos_specs.associate(specs, kind.id)
 
 

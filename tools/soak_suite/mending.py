@@ -48,7 +48,7 @@ class Mender:
         for attachment in self._api.attachments(volume.id):
             self._api.change(lambda i=attachment.id:  # type: ignore[misc]
                              self._client.attachments.delete(i))
-        volume.attachment = None
+        volume.attachments.clear()
         found = self._api.read(lambda: self._client.volume_snapshots.list(
             search_opts={'volume_id': volume.id}))
         for snapshot in found:

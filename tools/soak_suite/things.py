@@ -32,6 +32,8 @@ class Volume:
 
     :param content: its first bytes; None if nobody knows
     :param snapshots: the oldest first
+    :param shared: several hosts may have it at once
+    :param attachments: their ids, and the numbers of their hosts
     :param spoiled: why it is only good for being deleted, or ''
     """
 
@@ -40,8 +42,9 @@ class Volume:
     size: int
     content: bytes | None = None
     limited: bool = False
+    shared: bool = False
     snapshots: list[Snapshot] = field(default_factory=list)
-    attachment: str | None = None
+    attachments: dict[str, int] = field(default_factory=dict)
     spoiled: str = ''
     gone: bool = False
     users: int = 0
