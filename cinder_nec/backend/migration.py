@@ -66,6 +66,8 @@ class Migration:
         self._settler = settler
         # Volumes that have moved; what they were before is there still.
         self._left: set[LdName] = set()
+        # Volumes whose copy has settled and could not be unbound.
+        self._copies: dict[LdName, LogicalDisk] = {}
 
     def is_in(self, name: LdName, pools: Collection[int]) -> bool:
         """Tell whether an LD is in one of some pools; none means all."""
@@ -123,6 +125,7 @@ class Migration:
 
         :raises errors.NecError: it cannot be removed; the volume is whole
         """
+        self._copies.pop(name, None)
         if self._settler is not None:
             # A copy that an earlier run has left is on its way out.
             self._settler.settle_target(migrating(name),
@@ -218,24 +221,32 @@ class Migration:
             return []
         if self._settler is not None:
             self._settler.hand_over(name, ld.name,
-                                    lambda: self._unbind_copy(ld))
+                                    lambda: self._unbind_copy(name, ld))
         return []
 
-    def _unbind_copy(self, ld: LogicalDisk) -> None:
+    def _unbind_copy(self, name: LdName, ld: LogicalDisk) -> None:
         """Unbind a copy that has settled, if it is still the same LD."""
         found = self._inventory.current().find_ld(ld.name)
-        if found is not None and found.ldn == ld.ldn:
+        if found is None or found.ldn != ld.ldn:
+            return
+        try:
             self._unbind(ld.name)
+        except errors.NecError as error:
+            self._copies[name] = ld
+            LOG.warning('`%s`, left of a migration that was broken off, '
+                        'cannot be unbound; this is tried again later: %s',
+                        ld.name, error)
 
     @property
     def left(self) -> tuple[LdName, ...]:
-        """Return the volumes that have moved and left an LD behind."""
-        return tuple(self._left)
+        """Return the volumes of which an LD too many is there."""
+        return (*self._left, *self._copies)
 
     def tidy(self, name: LdName) -> None:
         """Remove what a volume has left behind, if it has not gone yet.
 
-        Precondition: the volume has moved.
+        Precondition: the volume has moved, or its migration was broken
+        off and a new one has not begun.
         Re-entry: what is gone already is passed by.
         Undo: nothing to undo.
         Crash leaves: the LD, which the next start removes.
@@ -243,6 +254,14 @@ class Migration:
         :raises errors.NecError: it cannot be removed
         """
         config = self._inventory.refresh()
+        copy = self._copies.get(name)
+        if copy is not None:
+            found = config.find_ld(copy.name)
+            if found is not None and found.ldn == copy.ldn:
+                self._remove_left(config.get_ld(name), found)
+            self._copies.pop(name, None)
+        if name not in self._left:
+            return
         old = config.find_ld(parked(name))
         if old is not None and config.find_ld(name) is not None:
             self._remove_left(config.get_ld(name), old)

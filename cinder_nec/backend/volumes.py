@@ -289,8 +289,17 @@ class Volumes:
             self.check_room([found], size_gib)
             return False
 
-        carry_out(lambda: self._client.ldexpand(ld.ldn, size_gib),
-                  happened=expanded)
+        try:
+            carry_out(lambda: self._client.ldexpand(ld.ldn, size_gib),
+                      happened=expanded)
+        except errors.CommandFailed:
+            # Another service may have moved the volume to another LD.
+            found = self._inventory.current().get_ld(name)
+            if found.ldn == ld.ldn:
+                raise
+            ld = found
+            carry_out(lambda: self._client.ldexpand(found.ldn, size_gib),
+                      happened=expanded)
         self._inventory.record(changes.expanded(ld.ldn, size_gib))
 
     def _checked(self, name: LdName,

@@ -490,6 +490,25 @@ def test_the_start_does_not_wait_for_a_copy(site):
     assert lab.read(VOLUME, len(DATA)) == DATA
 
 
+def test_a_settled_copy_that_cannot_be_unbound_is_removed_later(site):
+    copying_migration(site)
+    service = site.service()
+    lab = service.lab
+    service.recovery.run([Owned(VOLUME)], [])
+    lab.time.sleep(3600)
+    lab.fault(Action.REFUSE, prefix='iSMcfg ldunbind', times=None)
+    lab.settler._step(lab.settler.involving(VOLUME))
+    assert migrating(VOLUME).label in lab.lds()
+    assert not lab.settler._trouble
+    service.recovery.go_on()
+    assert service.migration.left == (VOLUME,)
+    lab.engine.faults.clear()
+    service.recovery.go_on()
+    assert migrating(VOLUME).label not in lab.lds()
+    assert lab.read(VOLUME, len(DATA)) == DATA
+    assert service.migration.left == ()
+
+
 def test_a_migration_that_comes_then_waits_for_it(site):
     copying_migration(site)
     service = site.service()

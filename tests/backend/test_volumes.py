@@ -150,6 +150,20 @@ def test_extend_beyond_the_pool_has_the_manuals_words(lab):
     assert lab.state() == before
 
 
+def test_extend_of_what_another_service_has_moved(tmp_path):
+    """The LD that is known under the name is gone, its number is free."""
+    engine = make_engine(tmp_path)
+    lab, peer = make_lab(engine), make_lab(engine, ldn_start=300)
+    lab.volumes.create(NAME, 1, [POOL])
+    lab.inventory.refresh()
+    moved = peer.volumes.create(LdName('LX', 'moved'), 1, [POOL])
+    peer.volumes.unbind(NAME)
+    peer.volumes.rename(moved.name, NAME)
+    lab.volumes.extend(NAME, 2)
+    assert lab.lds()[NAME.label].capacity == 2 * GIB
+    assert lab.inventory.current().get_ld(NAME).capacity_bytes == 2 * GIB
+
+
 def test_extend_of_what_is_not_there(lab):
     with pytest.raises(errors.NotFound, match=f'`{NAME}` does not exist'):
         lab.volumes.extend(NAME, 2)
