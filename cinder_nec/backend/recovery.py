@@ -244,7 +244,11 @@ class Recovery:
         if ld is not None:
             LOG.info('LD %d was to become a control volume when the service '
                      'stopped; it is unbound.', entry.ldn)
-            self._tell(self._volumes.unbind_nameless(ld))
+            left = self._volumes.unbind_nameless(ld)
+            self._tell(left)
+            if left:
+                # Only the entry proves whose it is: for the next try.
+                return
         config = self._inventory.current()
         found = config.logical_disks.get(entry.ldn)
         if found is None or found.name != entry.name:

@@ -159,6 +159,10 @@ class Rig:
                                   copy_rate=COPY_RATE)
         self.transport = FaultyTransport(self.engine, self.clock)
         self.transport.rig = self
+        # What Cinder has besides the records that have LDs.
+        self.known: list[Record] = []
+        # LDs that were there before something began.
+        self.numbers: set[int] = set()
         # Whether the operation has been tried before, and has failed.
         self.tried = False
         self._zones = options.pop('zones', False)
@@ -320,7 +324,7 @@ class Rig:
         self.driver.check_for_setup_error()
         return self.driver.update_provider_info(
             *([each for each in records if self.name(each).label in lds
-               or each.status != 'available'] for records in (
+               or each in self.known] for records in (
                 (self.volume, self.new, self.same_size),
                 (self.snapshot, *self.snapshots))))
 

@@ -70,6 +70,8 @@ class Scenario:
     :param only: which driver classes it is for
     :param options: of ``cinder.conf``, by the names in ``BackendConfig``
     :param cold: the service was started just before
+    :param starts: it is the start of the service after a crash; what it
+        does not get done, the next start does
     """
 
     name: str
@@ -87,6 +89,7 @@ class Scenario:
     only: Only = EVERYWHERE
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cold: bool = False
+    starts: bool = False
 
 
 CREATE, EXTEND = 'create, delete', 'extend'
@@ -212,6 +215,19 @@ SNAPSHOTS = (
              clone('same_size'), made('same_size'), CLONE, partial=True,
              holds={**AS_BEFORE, **COPIED}, again=delete('same_size'),
              only=REPLICATION),
+    # -- with nec_clone_wait_for_copy
+    Scenario('clone, waited for', CLONE_VOLUME, steps.volume,
+             clone('same_size'), made('same_size'), CLONE,
+             holds={**AS_BEFORE, **COPIED}, again=delete('same_size'),
+             options={'clone_waits': True}),
+    Scenario('larger clone, waited for', CLONE_VOLUME, steps.volume,
+             clone('new'), made('new'), IMAGE,
+             holds={**AS_BEFORE, **COPIED_LARGER}, again=delete('new'),
+             options={'clone_waits': True}),
+    Scenario('volume from snapshot, waited for', FROM_SNAPSHOT,
+             steps.snapshot, from_snapshot('same_size'), made('same_size'),
+             FROM, holds={**COPIED, **FROZEN}, again=delete('same_size'),
+             options={'clone_waits': True}),
     Scenario('revert', ('revert_to_snapshot',), steps.snapshot,
              steps.revert, made('volume'), REVERT,
              holds={**AS_BEFORE, **FROZEN}, partial=True, overwrites=True),
@@ -299,11 +315,93 @@ SERVICE = (
              holds={**AS_BEFORE, **COPIED}, quiet=True, cold=True),
 )
 
-SCENARIOS = (*VOLUMES, *ACCESS, *SNAPSHOTS, *PLACES, *SERVICE)
+
+
+def start_after(what: str, prepare: Step, row: str = '',
+                only: Only = EVERYWHERE,
+                **holds: bytes) -> Scenario:
+    """Return the start of a service whose last run was killed."""
+    return Scenario(
+        f'start after {what}',
+        ('check_for_setup_error', 'update_provider_info'), prepare,
+        lambda r: r.take_stock(), no_updates, row, holds, only=only,
+        cold=True, starts=True)
+
+
+STARTS = (
+    start_after('a bind', steps.killed_binding, CREATE),
+    start_after('a migration that copied', steps.killed_copying, MOVE,
+                volume=OLD),
+    start_after('a migration that renamed', steps.killed_renaming, MOVE,
+                volume=OLD),
+    start_after('an attach', steps.killed_attaching, ATTACH, volume=OLD),
+    start_after('showing a snapshot', steps.killed_showing, BACKUP,
+                GENERATIONS, snapshot=OLD),
+    start_after('a control volume\'s bind', steps.killed_controlling,
+                BACKUP, GENERATIONS, snapshot=OLD),
+    start_after('taking a name', steps.killed_taking, MOVE_AWAY,
+                volume=OLD),
+)
+
+SCENARIOS = (*VOLUMES, *ACCESS, *SNAPSHOTS, *PLACES, *SERVICE, *STARTS)
 
 # Methods that Cinder does not call, and who does.
 NOT_OF_CINDER = {
     'audit': 'cinder-nec, which tells its errors as they are; it reads only',
+}
+_GROUPS = 'no groups: Cinder makes and snapshots the volumes one by one'
+_NO_REPLICATION = 'no replication to another array: not offered'
+_BY_ATTACH = ('moves bytes through the host, by initialize_connection and '
+              'terminate_connection; tests/data does it')
+_HOST_FILES = 'of drivers whose volumes are files on the host'
+# Public methods that are Cinder's own, and why they are not tried.
+INHERITED_FROM_CINDER = {
+    'accept_transfer': 'does nothing: an LD knows no project',
+    'after_volume_copy': 'does nothing: a hook around a migration',
+    'before_volume_copy': 'does nothing: a hook around a migration',
+    'clean_snapshot_file_locks': _HOST_FILES,
+    'clean_volume_file_locks': _HOST_FILES,
+    'clear_download': 'does nothing: a hook after a failed download',
+    'clone_image': 'answers that it does not; then copy_image_to_volume, or '
+                   'a clone of a cached image, which is in the matrix',
+    'copy_image_to_encrypted_volume': _BY_ATTACH,
+    'copy_image_to_volume': _BY_ATTACH,
+    'copy_volume_to_image': _BY_ATTACH,
+    'create_cgsnapshot': _GROUPS,
+    'create_consistencygroup': _GROUPS,
+    'create_consistencygroup_from_src': _GROUPS,
+    'create_group': _GROUPS,
+    'create_group_from_src': _GROUPS,
+    'create_group_snapshot': _GROUPS,
+    'create_volume_from_backup': 'not offered: Cinder restores a backup '
+                                 'through an attach',
+    'delete_cgsnapshot': _GROUPS,
+    'delete_consistencygroup': _GROUPS,
+    'delete_group': _GROUPS,
+    'delete_group_snapshot': _GROUPS,
+    'disable_replication': _NO_REPLICATION,
+    'enable_replication': _NO_REPLICATION,
+    'failover': _NO_REPLICATION,
+    'failover_completed': _NO_REPLICATION,
+    'failover_host': _NO_REPLICATION,
+    'failover_replication': _NO_REPLICATION,
+    'freeze_backend': _NO_REPLICATION,
+    'get_backup_device': 'asks backup_use_temp_snapshot, and reads and '
+                         'writes the database',
+    'get_filter_function': 'returns an option, or the default',
+    'get_goodness_function': 'returns an option, or the default',
+    'get_replication_error_status': _NO_REPLICATION,
+    'get_version': 'returns a constant',
+    'init_capabilities': 'asks get_volume_stats, which is in the matrix',
+    'local_path': _HOST_FILES,
+    'secure_file_operations_enabled': _HOST_FILES,
+    'set_initialized': 'sets a flag of the object',
+    'set_throttle': 'reads an option of the host',
+    'supports_replication_feature': _NO_REPLICATION,
+    'thaw_backend': _NO_REPLICATION,
+    'update_consistencygroup': _GROUPS,
+    'update_group': _GROUPS,
+    'validate_connector_has_setting': 'not called by Cinder',
 }
 # Methods that send nothing, and why.
 SILENT = {

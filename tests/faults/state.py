@@ -123,6 +123,15 @@ class State:
                 for field, key, here, there in self._compare(other)
                 if here != there]
 
+    def as_good_as(self, safe: State) -> list[str]:
+        """Return what differs from a state, wherever LDs are.
+
+        A migration that was broken off may have been ended.
+        """
+        return dataclasses.replace(
+            self.without_hosts(safe, self), pools={}).differences(
+                dataclasses.replace(safe, pools={}))
+
     def half_way(self, before: State, after: State) -> list[str]:
         """Return what is not of a way from one state to another.
 

@@ -11,6 +11,8 @@ import dataclasses
 import types
 from typing import Any
 
+from cinder_nec.model import Protocol
+from ismsim.entities import LdKind, LogicalDisk
 from tests.backend.arrays import BACKUP_POOL, POOL
 from tests.faults.rig import (
     DEMO_POOL,
@@ -302,3 +304,72 @@ def stats(r: Rig) -> object:
 
 def pool_of(r: Rig) -> object:
     return r.driver.get_pool(r.volume)
+
+
+# -- the last run of the service was killed ---------------------------------
+
+def _is_left(r: Rig, word: Callable[[LogicalDisk], bool]) -> bool:
+    """Tell whether the array has such an LD now and had none before."""
+    return any(word(ld) for ld in r.engine.array.store.lds.values()
+               if ld.ldn not in r.numbers)
+
+
+def _kill(r: Rig, step: Step, word: Callable[[LogicalDisk], bool]) -> None:
+    r.numbers = set(r.engine.array.store.lds)
+    r.kill(step, lambda r: _is_left(r, word))
+
+
+def _is_mapped(name: str) -> Callable[[Rig], bool]:
+    return lambda r: any(label.startswith(r.name(getattr(r, name)).label)
+                         for _ld_set, label in r.state().mapped)
+
+
+def killed_binding(r: Rig) -> None:
+    r.volume.status, r.known = 'creating', [r.volume]
+    _kill(r, lambda r: r.driver.create_volume(r.volume),
+          lambda ld: not ld.platform)
+
+
+def killed_copying(r: Rig) -> None:
+    volume(r)
+    r.kill(migrate, lambda r: bool(r.state().pairs))
+
+
+def killed_renaming(r: Rig) -> None:
+    """The volume's LD is parked, and the copy has not its name yet."""
+    volume(r)
+    name, r.known = r.name(r.volume).label, [r.volume]
+    r.kill(migrate, lambda r: name not in r.lab.lds())
+
+
+def killed_attaching(r: Rig) -> None:
+    volume(r)
+    r.kill(attach, _is_mapped('volume'))
+
+
+def killed_showing(r: Rig) -> None:
+    """The host sees the LV; nobody was told."""
+    snapshot(r)
+    before = len(r.state().mapped)
+    r.kill(attach_snapshot, lambda r: any(
+        link in label for link in r.state().links
+        for _ld_set, label in r.state().mapped)
+        and len(r.state().mapped) > before)
+
+
+def killed_controlling(r: Rig) -> None:
+    """A control volume has no name yet."""
+    if r.cls.PROTOCOL is Protocol.ISCSI:
+        # With a target for each LD nothing has to be on LUN 0.
+        normal_mode(r)
+    snapshot(r)
+    _kill(r, attach_snapshot, lambda ld: ld.kind is LdKind.CV
+          and not ld.platform)
+
+
+def killed_taking(r: Rig) -> None:
+    """Cinder has not heard that the LD has the other volume's name."""
+    volume(r)
+    r.volume.migration_status = f'target:{r.new.id}'
+    name, r.known = r.name(r.new).label, [r.volume]
+    r.kill(take_over, lambda r: name in r.lab.lds())

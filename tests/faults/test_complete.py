@@ -13,7 +13,7 @@ from tests.cinder.drivers import DRIVERS  # first: it registers objects
 
 from tests.faults.rig import Rig  # isort: skip
 from tests.faults.scenarios import (  # isort: skip
-    NOT_OF_CINDER, SCENARIOS, SILENT, scenarios_of)
+    INHERITED_FROM_CINDER, NOT_OF_CINDER, SCENARIOS, SILENT, scenarios_of)
 
 README = Path(__file__).parents[2] / 'README.rst'
 CASES = [pytest.param(cls, each, id=f'{cls.__name__}: {each.name}')
@@ -35,6 +35,21 @@ def test_no_method_is_forgotten(cls):
     covered = {name for each in scenarios_of(cls) for name in each.covers}
     assert methods_of(cls) - set(NOT_OF_CINDER) == covered | set(SILENT)
     assert not covered & set(SILENT)
+
+
+@pytest.mark.parametrize('cls', DRIVERS, ids=lambda cls: cls.__name__)
+def test_what_is_inherited_has_a_reason(cls):
+    """Of what Cinder may call nothing is left out without a word."""
+    public = {name for name in dir(cls) if not name.startswith('_')
+              and callable(getattr(cls, name))}
+    assert public - methods_of(cls) == set(INHERITED_FROM_CINDER)
+    assert all(INHERITED_FROM_CINDER.values())
+
+
+def test_what_is_not_for_all_classes_has_a_reason():
+    for each in SCENARIOS:
+        is_for_all = all(map(each.only.of, DRIVERS))
+        assert is_for_all != bool(each.only.why), each.name
 
 
 @pytest.fixture(autouse=True)

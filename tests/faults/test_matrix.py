@@ -92,6 +92,9 @@ class Trial:
         self.rest(rig)
         rig.transport.watch = lambda _text: None
         self.check_holds(rig)
+        if self.scenario.starts:
+            check('the crash has left something',
+                  rig.state().as_good_as(rig.safe))
         self.wanted = rig.state()
         shutil.rmtree(rig.place)
 
@@ -118,6 +121,8 @@ class Trial:
         kind.heal(rig)
         if nth > self.beside:
             self.check_settled(rig, kind)
+        elif self.scenario.starts:
+            self.check_next_start(rig, failure, kind)
         elif failure is None:
             self.rest(rig)
             self.check_success(rig, kind)
@@ -151,6 +156,18 @@ class Trial:
             found = found.with_pairs_of(wanted)
         check('what goes on beside has not come to its end',
               found.differences(wanted))
+
+    def check_next_start(self, rig: Rig, failure: Exception | None,
+                         kind: Kind) -> None:
+        """What one start does not get done, the next one does."""
+        if failure is not None:
+            self.check_cause(failure, kind)
+        self.rest(rig)
+        rig.start_next()
+        self.rest(rig)
+        check('the next start has left something',
+              self.comparable(rig.state(), kind).differences(
+                  self.comparable(self.wanted, kind)))
 
     def check_told(self, rig: Rig, told: object) -> None:
         check('Cinder is told what is not so',
