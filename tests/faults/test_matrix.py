@@ -149,13 +149,13 @@ class Trial:
         if kind.damages:
             rig.start_next()
             self.rest(rig)
-        found = self.comparable(rig.state(), kind)
-        wanted = self.comparable(self.wanted, kind)
+        found = rig.state()
         if kind.damages:
             # A snapshot without its pair is as good.
-            found = found.with_pairs_of(wanted)
+            found = found.with_pairs_of(self.wanted)
         check('what goes on beside has not come to its end',
-              found.differences(wanted))
+              self.comparable(found, kind).differences(
+                  self.comparable(self.wanted, kind)))
 
     def check_next_start(self, rig: Rig, failure: Exception | None,
                          kind: Kind) -> None:
