@@ -27,7 +27,7 @@ from cinder_nec import errors  # isort: skip
 from tests.faults.kinds import KINDS, Kind, holds_snapshots  # isort: skip
 from tests.faults.rig import Rig  # isort: skip
 from tests.faults.scenarios import (  # isort: skip
-    Scenario, scenarios_of)
+    SCENARIOS, Scenario, scenarios_of)
 from tests.faults.state import State  # isort: skip
 
 # Without --all, one of so many runs; it has no factor in common with the
@@ -265,6 +265,14 @@ def check(what: str, problems: Sequence[str]) -> None:
         raise Broken(what, problems)
 
 
+@pytest.mark.parametrize('cls', DRIVERS, ids=lambda cls: cls.__name__)
+def test_what_a_class_has_not_is_counted(cls, tries):
+    for each in SCENARIOS:
+        if not each.only.of(cls):
+            tries.impossible('operations of a class', each.only.why)
+    assert scenarios_of(cls)
+
+
 @pytest.mark.parametrize('cls, scenario', CASES)
 def test_every_command_fails_in_every_way(cls, scenario, tmp_path, tries):
     trial = Trial(cls, scenario, tmp_path)
@@ -287,7 +295,7 @@ def test_every_command_fails_in_every_way(cls, scenario, tmp_path, tries):
             tries.survived('faults')
     print(f'{cls.__name__}, {scenario.name}: {len(cases)} of '
           f'{len(trial.cases)} runs, {len(trial.commands)} commands')
-    for reason, number in sorted(trial.skipped.items()):
-        print(f'  not possible {number} times: {reason}')
+    for reason, number in trial.skipped.items():
+        tries.impossible('faults', reason, number)
     if broken:
         pytest.fail('\n'.join(broken), pytrace=False)

@@ -66,6 +66,17 @@ def test_tries_are_summed_once_for_each_test():
     assert found == {'faults': [6, 4], 'kills': [2, 0]}
 
 
+def test_closing_says_what_could_not_be_tried():
+    found = tally.impossible_of([report('call', lambda tries: [
+        tries.impossible('faults', 'no pair is there', 2),
+        tries.impossible('faults', 'no pair is there')])])
+    text = suite.closing(
+        [Result('Cinder 29', counts={'passed': 1}, impossible=found),
+         Result('Cinder 27', counts={'passed': 1}, impossible=found)], 1.0)
+    assert 'not possible 6 times: faults: no pair is there' in (
+        text.splitlines())
+
+
 def test_closing_says_what_was_tried_in_all_runs(monkeypatch):
     monkeypatch.setenv(tally.ALL, '1')
     text = suite.closing(

@@ -16,7 +16,13 @@ import tempfile
 import time
 
 from harness import bootstrap, drivers, venvs
-from harness.tally import ALL, COUNTED, add_tries, tries_in_words
+from harness.tally import (
+    ALL,
+    COUNTED,
+    add_tries,
+    impossible_in_words,
+    tries_in_words,
+)
 from harness.venvs import ROOT, Venv
 
 # Leaves out what starts a simulated array or a Cinder.
@@ -40,6 +46,7 @@ class Result:
     counts: dict[str, int] = field(default_factory=dict)
     bad: list[str] = field(default_factory=list)
     tries: dict[str, list[int]] = field(default_factory=dict)
+    impossible: dict[str, int] = field(default_factory=dict)
 
 
 def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -152,7 +159,7 @@ def run_pytest(venv: Venv, arguments: Sequence[str],
                           [f'{title}: pytest ended with status {status}'])
         found = json.loads(tally.read_text())
         return Result(title, status, found['counts'], found['bad'],
-                      found['tries'])
+                      found['tries'], found['impossible'])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -162,15 +169,19 @@ def closing(results: list[Result], seconds: float) -> str:
     lines = []
     total = dict.fromkeys(COUNTED, 0)
     tries: dict[str, list[int]] = {}
+    impossible: dict[str, int] = {}
     for result in results:
         for key, number in result.counts.items():
             total[key] += number
         add_tries(tries, result.tries)
+        for reason, number in result.impossible.items():
+            impossible[reason] = impossible.get(reason, 0) + number
         lines += [f'FAILED [{result.title}] {name}' for name in result.bad]
         if result.counts.get('passed'):
             lines.append(f'{result.title}: {in_words(result.counts)}')
     if tries:
         lines.append(tries_in_words(tries))
+    lines += impossible_in_words(impossible)
     text = f' {in_words(total)} in {seconds:.2f}s '
     if any(r.status for r in results) and not total['failed']:
         text = f' 1 failed,{text}'

@@ -21,6 +21,7 @@ COUNTED = ('failed', 'passed', 'skipped', 'xfailed', 'xpassed', 'error')
 # Set by tools/test --all.
 ALL = 'CINDER_NEC_ALL'
 _TRIES = 'cinder_nec tries'
+_IMPOSSIBLE = 'cinder_nec impossible'
 
 Case = TypeVar('Case')
 
@@ -51,6 +52,28 @@ class Tries:
 
     def survived(self, what: str, number: int = 1) -> None:
         self._properties.append((_TRIES, [what, 0, number]))
+
+    def impossible(self, what: str, reason: str, number: int = 1) -> None:
+        """Count what cannot be tried; the summary gives the reason."""
+        self._properties.append((_IMPOSSIBLE, [f'{what}: {reason}', number]))
+
+
+def impossible_of(reports: Iterable[Any]) -> dict[str, int]:
+    """Sum what the tests of these reports could not try, by reason."""
+    found: dict[str, int] = {}
+    for report in reports:
+        if getattr(report, 'when', '') == 'call':
+            for name, value in report.user_properties:
+                if name == _IMPOSSIBLE:
+                    reason, number = value
+                    found[reason] = found.get(reason, 0) + number
+    return found
+
+
+def impossible_in_words(found: Mapping[str, int]) -> list[str]:
+    """One line for each reason: ``not possible 5 times: ...``."""
+    return [f'not possible {number} times: {reason}'
+            for reason, number in sorted(found.items())]
 
 
 def tries_of(reports: Iterable[Any]) -> dict[str, list[int]]:
@@ -91,6 +114,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                      for report in stats.get(key, []))
     if tries:
         terminalreporter.write_line(tries_in_words(tries))
+    impossible = impossible_of(report for key in ('passed', 'failed')
+                               for report in stats.get(key, []))
+    for line in impossible_in_words(impossible):
+        terminalreporter.write_line(line)
     target = os.environ.get('CINDER_NEC_TALLY')
     if not target:
         return
@@ -100,5 +127,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         'counts': {key: len(stats.get(key, [])) for key in COUNTED},
         'bad': bad,
         'tries': tries,
+        'impossible': impossible,
     }
     Path(target).write_text(json.dumps(result))
