@@ -100,6 +100,20 @@ def test_a_snapshot_is_no_copy_of_a_peer(nodes):
     assert pairs(one) == before
 
 
+def test_a_number_that_is_another_volumes_now_is_not_expanded(nodes):
+    """A peer has moved the volume, and the old LDN was bound again."""
+    one, two = nodes
+    old = one.lds()[VOLUME.label].ldn
+    moved = one.volumes.create(CLONE, 1, [POOL])
+    one.volumes.unbind(VOLUME)
+    one.volumes.rename(moved.name, VOLUME)
+    one.client.ldbind(POOL, old, 1)
+    one.client.nickname_of_ldn(old, OTHER)
+    two.snapshots.extend_volume(VOLUME, 5)
+    sizes = {name: ld.capacity // GIB for name, ld in two.lds().items()}
+    assert (sizes[VOLUME.label], sizes[OTHER.label]) == (5, 1)
+
+
 def test_outside_of_a_cluster_nobody_asks_for_peers(tmp_path):
     lab = make_lab(make_engine(tmp_path), waits=False)
     lab.volumes.create(VOLUME, 1, [POOL])

@@ -207,8 +207,18 @@ class CopyMethod(abc.ABC):
 
     def extend_volume(self, name: LdName, size_gib: int) -> None:
         """Expand a volume; see :meth:`Volumes.extend`."""
-        self._settler.settle(name, SETTLE_WITHIN_SECONDS)
+        self._prepare_extend(name)
         self._volumes.extend(name, size_gib)
+
+    def _prepare_extend(self, name: LdName) -> None:
+        """Wait for its copies, and know its LDN.
+
+        ``ldexpand`` takes the LDN.  A peer that has moved the volume has
+        left the old one to whoever binds next.
+        """
+        self._settler.settle(name, SETTLE_WITHIN_SECONDS)
+        if self._settler.has_peers:
+            self._inventory.refresh()
 
     def delete_volume(self, name: LdName) -> bool:
         """Unbind a volume's LD; a half-made copy is taken apart first.

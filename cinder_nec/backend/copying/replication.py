@@ -378,7 +378,7 @@ class ReplicationMethod(CopyMethod):
             snapshots
         :raises errors.NoCapacity: a pool has not enough room for its part
         """
-        self._settler.settle(name, SETTLE_WITHIN_SECONDS)
+        self._prepare_extend(name)
         ld = self._volumes.get(name)
         if not ld.has(RplAttribute.MV):
             try:

@@ -132,6 +132,11 @@ class Settler:
             LOG.info('Going on with the copy of `%s` to `%s`.', mv, rv)
         self.hand_over(mv, rv)
 
+    @property
+    def has_peers(self) -> bool:
+        """Tell whether other services work on the same volumes."""
+        return self._of_peers is not None
+
     def meet_peers(self, name: LdName, then: Then | None = None) -> None:
         """Take up the copies of an LD that another service handed out.
 
