@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 
 import pytest
 
@@ -26,6 +27,7 @@ from cinder_nec.ismcli.client import IsmClient  # isort: skip
 from cinder_nec.ismcli.gate import ChangeGate  # isort: skip
 from cinder_nec.ismcli.ssh import SshSettings, SshTransport  # isort: skip
 from cinder_nec.model import Protocol  # isort: skip
+from tests.faults import kinds  # isort: skip
 from tests.faults.rig import NoOptions, Rig, config_with  # isort: skip
 
 pytestmark = pytest.mark.service
@@ -33,6 +35,9 @@ DATA = 'what the user wrote'
 REFUSED_SECONDS = 10.0
 FAULTS = (('busy', {}), ('refuse', {}), ('drop_before', {}),
           ('drop_after', {}), ('truncate', {'keep': 0.4}), ('garble', {}))
+CAUSES = {'busy': kinds.BUSY, 'refuse': ('iSM99905',),
+          'drop_before': kinds.LOST_ANSWER, 'drop_after': kinds.LOST_ANSWER,
+          'truncate': kinds.NOT_UNDERSTOOD, 'garble': kinds.NOT_UNDERSTOOD}
 # Without --all, one of so many runs.
 EVERY = 5
 
@@ -206,7 +211,8 @@ def fail(array, site, name, nth, action, values):
     array.control.add_fault(action, nth=nth, **values)
     try:
         check_told(site, name, run(site))
-    except exception.CinderException:
+    except exception.CinderException as error:
+        assert any(word in str(error) for word in CAUSES[action]), error
         if name != 'delete':
             assert array.contents() == before
     assert array.control.faults()[0]['hits'] == 1
@@ -228,9 +234,14 @@ def test_ssh_is_refused_for_ten_seconds(array, known_hosts, tries):
     with site_on(array, known_hosts, retry.SystemClock()) as site:
         tries.tried('faults over SSH')
         site.ready()
+        started = time.monotonic()
         array.control.refuse_ssh(REFUSED_SECONDS)
         array.control.drop_connections()
-        site.driver.create_snapshot(site.snapshot)
+        assert site.driver.create_snapshot(site.snapshot) is None
+        # No answer came sooner: every try before was refused.
+        assert time.monotonic() - started >= REFUSED_SECONDS
+        array.write(site.volume.id, 0, b'x' * len(DATA))
+        assert site.read(site.snapshot) == DATA
         tries.survived('faults over SSH')
 
 
