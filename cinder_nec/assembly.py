@@ -187,8 +187,7 @@ def put_together(config: BackendConfig, array: Array, protocol: Protocol,
             array.inventory, volumes, copying, settler, migration, access,
             clock, links=links if is_snapshot else None, controls=controls,
             pools=(*config.pools, *config.backup_pools)
-            if config.pools else (),
-            start=start or in_thread('nec-recovery')),
+            if config.pools else ()),
         metrics=MetricsFile(config.metrics_file, config.service))
 
 

@@ -4,7 +4,8 @@
 Nearly all that the driver makes carries a Cinder name, and whoever comes
 after a crash finds it by that.  Some things do not: an LD between its bind
 and its naming, a control volume, which is named after its number, which
-mappings were made by this service, and which name an LD had before.  Each
+mappings were made by this service, which volume it was migrating, and which
+name an LD had before.  Each
 is written down before its command is sent, so that a later run can prove
 whose it is.
 
@@ -41,6 +42,9 @@ class Kind(enum.Enum):
     CONTROL = 'control'
     # An LD in an LD Set; until it is taken out.
     MAP = 'map'
+    # An LD that is to take a volume's place; until it has, and what the
+    # volume was is gone, or until it is removed.
+    MOVE = 'move'
     # An LD that takes another volume's name at the end of a migration by
     # Cinder; until a start finds that it was right.
     TAKE = 'take'
@@ -51,7 +55,8 @@ class Entry:
     """One thing that has begun.
 
     :param name: of the LD; of one that is bound, the name it shall have;
-        of one that takes another name, the one it had
+        of one that takes another name, the one it had; of one that a
+        volume is migrated to, the volume's
     :param capacity_bytes: 0 where the array chooses it
     :param ld_set: for a mapping
     """
@@ -145,6 +150,10 @@ class Journal:
     def end_map(self, name: LdName, ld_set: LdSetName) -> None:
         """Strike out a mapping."""
         self.end(Entry(Kind.MAP, 0, name, ld_set=ld_set))
+
+    def end_move(self, ldn: int) -> None:
+        """Strike out a migration inside the array."""
+        self.end(Entry(Kind.MOVE, ldn, LdName('', '')))
 
     def left(self, *kinds: Kind) -> tuple[Left, ...]:
         """Return the entries that nobody in this process works on."""

@@ -26,6 +26,7 @@ from cinder_nec.backend.copying.pairs import COPYING, PairCopy
 from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.io_control import IoControl, IoLimits
+from cinder_nec.backend.journal import Entry, Kind
 from cinder_nec.backend.outcome import carry_out
 from cinder_nec.backend.undo import Undo
 from cinder_nec.backend.volumes import Volumes, migrating, parked
@@ -90,8 +91,9 @@ class Migration:
         one of the pools stays where it is.
         Undo: the old LD gets its name back, the copy is removed.
         Crash leaves: one of the states above.  The next start goes back to
-        the volume alone (:meth:`resume`); so do its next migration and its
-        delete, and any use gives it its name back.
+        the volume alone (:meth:`resume`), in a cluster that of the service
+        that has the migration in its journal; so do the volume's next
+        migration and its delete, and any use gives it its name back.
 
         :raises errors.InUse: mapped, paired, with snapshots, or written to
             meanwhile
@@ -104,14 +106,21 @@ class Migration:
         source = self._get_movable(name)
         target = migrating(name)
         with Undo() as undo:
-            self._volumes.create(target, source.capacity_gib, pools)
+            made = self._volumes.create(target, source.capacity_gib, pools)
+            entry = Entry(Kind.MOVE, made.ldn, name)
+            self._volumes.journal.begin(entry)
             undo.push(f'{target}: iSMcfg ldunbind -ldname {target}',
-                      lambda: self._unbind(target))
+                      lambda: self._give_up(entry))
             self._io_control.set(target, limits)
             self._copy(name, target, undo)
             copy = self._park(source, target, undo)
             self._take_over(copy, name)
-        self._remove_parked(name)
+        if self._remove_parked(name):
+            self._volumes.journal.end(entry)
+
+    def _give_up(self, entry: Entry) -> None:
+        self._unbind(migrating(entry.name))
+        self._volumes.journal.end(entry)
 
     # -- before --------------------------------------------------------
 
@@ -363,16 +372,21 @@ class Migration:
 
     # -- after ---------------------------------------------------------
 
-    def _remove_parked(self, name: LdName) -> None:
-        """The volume has moved, so this is a matter of tidiness."""
+    def _remove_parked(self, name: LdName) -> bool:
+        """The volume has moved, so this is a matter of tidiness.
+
+        Returns whether it is done.
+        """
         try:
             self._unbind(parked(name))
+            return True
         except errors.NecError as error:
             self._left.add(name)
             LOG.error('`%s` has moved, but the logical disk it was before '
                       'is left on the array as `%s`; this is tried again '
                       'later, and the volume\'s next migration or its '
                       'delete removes it: %s', name, parked(name), error)
+            return False
 
     def _unbind(self, name: LdName) -> None:
         """Unbind an LD that no host uses; the array refuses others.

@@ -24,16 +24,17 @@ from cinder_nec import errors, retry
 from cinder_nec.backend.access.base import AccessProtocol
 from cinder_nec.backend.access.connector import Connector
 from cinder_nec.backend.access.control_volume import ControlVolumes
-from cinder_nec.backend.beside import Starter
 from cinder_nec.backend.copying.base import CopyMethod
 from cinder_nec.backend.copying.links import Links, link_name
 from cinder_nec.backend.copying.settler import Settler
 from cinder_nec.backend.inventory import Inventory
-from cinder_nec.backend.journal import Entry, Kind, Left
+from cinder_nec.backend.journal import Entry, Kind
 from cinder_nec.backend.migration import Migration
 from cinder_nec.backend.volumes import (
     ADOPT_AFTER_SECONDS,
     Volumes,
+    migrating,
+    parked,
     unbinding,
 )
 from cinder_nec.model import (
@@ -78,7 +79,6 @@ class OwnedSnapshot:
 class Recovery:
     """Tidies up after the last run of one service.
 
-    :param start: runs what has to wait
     :param links: with the snapshot method
     :param controls: with the snapshot method
     :param pools: where this back end binds LDs; none stands for all
@@ -87,8 +87,7 @@ class Recovery:
     def __init__(self, inventory: Inventory, volumes: Volumes,
                  copying: CopyMethod, settler: Settler,
                  migration: Migration, access: AccessProtocol,
-                 clock: retry.Clock, *, start: Starter,
-                 links: Links | None = None,
+                 clock: retry.Clock, *, links: Links | None = None,
                  controls: ControlVolumes | None = None,
                  pools: Collection[int] = ()) -> None:
         self._inventory = inventory
@@ -101,162 +100,128 @@ class Recovery:
         self._links = links
         self._controls = controls
         self._pools = frozenset(pools)
-        self._start = start
         self._told: set[str] = set()
         self._ending = threading.Lock()
-        # When the LD of an entry was first seen without a name.
+        # When the LD of an entry was first seen to be used by nobody.
         self._seen: dict[str, float] = {}
+        # LDs without a name that nothing proves to be this service's.
+        self._strangers: frozenset[int] = frozenset()
+        self._started_at = 0.0
 
     # -- without Cinder's objects --------------------------------------
 
     def start(self) -> None:
-        """Remove the LDs that the last run had not named yet.
+        """Take a first look at what the last run has left without a name.
 
-        A peer names an LD right after it has bound it, so one that is
-        without a name for a while, and that this service was about to
-        bind, is this service's.  A young one is looked at again later,
-        beside the service's work; so are others without a name, which are
-        only told of.
+        A peer names an LD right after it has bound it.  So one that this
+        service was about to bind, and that is without a name at two looks
+        with some time between, is this service's: :meth:`go_on` takes the
+        second look.  Others without a name are only told of.
 
         Precondition: the array was read.
-        Re-entry: what is gone already is passed by.
-        Undo: nothing to undo; an LD without a name was never handed out.
-        Crash leaves: the LD, perhaps named ``unbind_<number>``; the
-        journal keeps its number.
+        Re-entry: the time begins anew.
+        Undo: nothing to undo, nothing is changed.
+        Crash leaves: what was there.
         """
+        config = self._inventory.current()
         left = self._volumes.journal.left(Kind.BIND, Kind.CONTROL)
-        young = [one for one in left if not _is_old(one)]
         for one in left:
-            if one not in young:
-                self._each('LD %d' % one.entry.ldn, functools.partial(
-                    self._end_entry, one.entry))
+            if self._find_unused(config, one.entry) is not None:
+                self._seen.setdefault(one.entry.key, self._clock.now())
         known = {one.entry.ldn for one in left}
-        others = [ld.ldn for ld in self._nameless(self._inventory.current())
-                  if ld.ldn not in known]
-        if young or others:
-            self._start(functools.partial(self._later, young, others))
+        self._strangers = frozenset(
+            ld.ldn for ld in self._nameless(config)) - known
+        self._started_at = self._clock.now()
 
     def go_on(self) -> None:
-        """Try again to remove what an operation could not take back.
+        """Remove what this service has left and nobody else can be using.
 
-        While the service runs: an array that was away is there again.
-        Without such entries this costs no command.  One look is never
-        enough to unbind an LD: a peer may have bound that number just now.
-        It has to be without a name at two looks, from one stats to a later
-        one.
+        What its last run was binding, and what an operation could not take
+        back because the array was away.  While the service runs, with its
+        stats: the array was read just now.  Without such things this costs
+        no command.
 
         Precondition: none.
         Re-entry: what is gone already is passed by.
-        Undo: nothing to undo.
-        Crash leaves: the entry of the journal, for the next start.
+        Undo: nothing to undo; an LD without a name was never handed out.
+        Crash leaves: the LD, perhaps named ``unbind_<number>``; the journal
+        keeps its number.
         """
         for left in self._volumes.journal.left(Kind.BIND, Kind.CONTROL):
-            if _is_old(left):
+            if left.age_seconds >= ADOPT_AFTER_SECONDS:
                 self._each('LD %d' % left.entry.ldn, functools.partial(
-                    self._end_entry, left.entry, self._stays_nameless))
+                    self._end_entry, left.entry))
         for name in self._migration.left:
             self._each(f'the migration of `{name}`', functools.partial(
                 self._migration.tidy, name))
+        now = self._clock.now()
+        if self._strangers and now - self._started_at >= ADOPT_AFTER_SECONDS:
+            strangers, self._strangers = self._strangers, frozenset()
+            self._tell_of_nameless([
+                ld for ld in self._nameless(self._inventory.current())
+                if ld.ldn in strangers])
 
-    def _later(self, young: Iterable[Left],
-               others: Collection[int]) -> None:
-        self._clock.sleep(ADOPT_AFTER_SECONDS)
-        try:
-            config = self._inventory.refresh()
-        except errors.NecError as error:
-            LOG.warning('What has no name on the array is not looked at '
-                        'before the next start: %s', error)
-            return
-        for one in young:
-            self._each('LD %d' % one.entry.ldn, functools.partial(
-                self._end_entry, one.entry))
-        self._tell_of_nameless(
-            [ld for ld in self._nameless(config) if ld.ldn in others])
-
-    def _end_entry(self, entry: Entry, may_end: Callable[[Entry], bool]
-                   = lambda _: True) -> None:
+    def _end_entry(self, entry: Entry) -> None:
         """Unbind what an entry of the journal proves to be ours.
 
-        One at a time: the start's thread and the stats may come together.
-
-        :param may_end: takes a look first
+        One at a time: stats may come together.
         """
         with self._ending:
-            # The number may be in use again since it was looked at.
-            if self._is_left(entry) and may_end(entry):
-                self._end(entry)
+            if not self._is_left(entry):
+                return
+            config = self._inventory.refresh()
+            # A thread of this process may have taken the number meanwhile.
+            if self._is_left(entry):
+                self._end(config, entry)
 
     def _is_left(self, entry: Entry) -> bool:
         return any(left.entry == entry for left
                    in self._volumes.journal.left(entry.kind))
 
-    def _stays_nameless(self, entry: Entry) -> bool:
-        """Tell whether no peer is about to name the LD of an entry."""
-        if self._find_unfinished(entry) is None:
+    def _end(self, config: ArrayConfig, entry: Entry) -> None:
+        ld = self._find_unused(config, entry)
+        if ld is None:
             self._seen.pop(entry.key, None)
-            return True
+            if not _is_in_use(config, entry):
+                # It was named, refused, or unbound.
+                self._volumes.journal.end(entry)
+            return
         now = self._clock.now()
         if now - self._seen.setdefault(entry.key, now) < ADOPT_AFTER_SECONDS:
-            return False
+            return
         del self._seen[entry.key]
-        return True
-
-    def _end(self, entry: Entry) -> None:
-        if entry.kind is Kind.CONTROL:
-            self._end_control(entry)
-            return
-        ld = self._find_unfinished(entry)
-        if not self._is_left(entry):
-            # A thread of this process has taken the number meanwhile.
-            return
-        if ld is None:
-            # It was named, refused, or unbound.
+        if ld.name == entry.name:
+            LOG.info('`%s` is not needed any more.', ld.name)
+            self._volumes.unbind(ld.name)
             self._volumes.journal.end(entry)
             return
-        LOG.info('LD %d was being bound for `%s` when the service stopped; '
-                 'it is unbound.', entry.ldn, entry.name)
+        LOG.info('LD %d was being bound for `%s` and got no name; it is '
+                 'unbound.', entry.ldn, entry.name)
+        # What cannot be unbound keeps its entry, which alone is the proof.
         self._tell(self._volumes.unbind_nameless(ld))
 
-    def _find_unfinished(self, entry: Entry) -> LogicalDisk | None:
+    def _find_unused(self, config: ArrayConfig,
+                     entry: Entry) -> LogicalDisk | None:
         """Return the LD of an entry if nobody has named it.
 
-        What the array says now counts, and what is in an LD Set or part of
-        a copy is somebody's.
+        Or a control volume that nothing needs.  Else what is in an LD Set
+        or part of a copy is somebody's.
         """
-        config = self._inventory.refresh()
         ld = config.logical_disks.get(entry.ldn)
-        if ld is None or config.mapped_to(ld.ldn) or ld.pool != entry.pool:
-            return None
-        if not (ld.is_nameless or ld.name == unbinding(ld.ldn)):
+        if ld is None or ld.pool != entry.pool:
             return None
         if entry.kind is Kind.CONTROL:
-            return ld if ld.has(RplAttribute.NOT_USABLE) else None
-        if (ld.attributes != {RplAttribute.IV}
+            if not ld.has(RplAttribute.NOT_USABLE):
+                return None
+            if ld.name == entry.name:
+                is_idle = (self._controls is not None
+                           and self._controls.is_idle(ld))
+                return ld if is_idle else None
+        elif (ld.attributes != {RplAttribute.IV}
                 or ld.capacity_bytes != entry.capacity_bytes):
             return None
-        return ld
-
-    def _end_control(self, entry: Entry) -> None:
-        """Unbind a control volume that nothing needs."""
-        ld = self._find_unfinished(entry)
-        if not self._is_left(entry):
-            return
-        if ld is not None:
-            LOG.info('LD %d was to become a control volume when the service '
-                     'stopped; it is unbound.', entry.ldn)
-            left = self._volumes.unbind_nameless(ld)
-            self._tell(left)
-            if left:
-                # Only the entry proves whose it is: for the next try.
-                return
-        config = self._inventory.current()
-        found = config.logical_disks.get(entry.ldn)
-        if found is None or found.name != entry.name:
-            self._volumes.journal.end(entry)
-        elif self._controls is not None and self._controls.is_idle(found):
-            LOG.info('`%s` is not needed any more.', found.name)
-            self._volumes.unbind(found.name)
-            self._volumes.journal.end(entry)
+        has_no_name = ld.is_nameless or ld.name == unbinding(ld.ldn)
+        return ld if has_no_name and not config.mapped_to(ld.ldn) else None
 
     # -- with them -----------------------------------------------------
 
@@ -274,6 +239,9 @@ class Recovery:
         for volume in volumes:
             self._each(f'the migration of `{volume.name}`',
                        functools.partial(self._resume, volume.name))
+        for left in self._volumes.journal.left(Kind.MOVE):
+            self._each(f'the migration of `{left.entry.name}`',
+                       functools.partial(self._resume_own, left.entry))
         self._each('names of migrated volumes',
                    functools.partial(self._end_takes, owned))
         self._each('mappings', functools.partial(
@@ -281,16 +249,27 @@ class Recovery:
         for snapshot in snapshots:
             self._each(f'the link volume of `{snapshot.name}`',
                        functools.partial(self._end_link, snapshot))
-        for left in self._volumes.journal.left(Kind.CONTROL):
-            if _is_old(left):
-                self._each(f'`{left.entry.name}`', functools.partial(
-                    self._end_control, left.entry))
         self._each('copies', lambda: self._settler.adopt(
             owned, [v.name for v in volumes if v.unfinished]))
         self._each('kept differences', self._copying.tidy)
 
     def _resume(self, name: LdName) -> None:
         self._tell(self._migration.resume(name))
+
+    def _resume_own(self, entry: Entry) -> None:
+        """Go back from a migration that this service has begun.
+
+        Whoever of a cluster the volume is with now: the LD that was to take
+        its place proves that nobody has begun another one since.
+        """
+        config = self._inventory.current()
+        if any(ld is not None and ld.ldn == entry.ldn for ld in map(
+                config.find_ld, (entry.name, migrating(entry.name)))):
+            self._resume(entry.name)
+            config = self._inventory.current()
+        if not any(map(config.find_ld, (migrating(entry.name),
+                                        parked(entry.name)))):
+            self._volumes.journal.end(entry)
 
     def _end_takes(self, owned: dict[LdName, Owned]) -> None:
         """Give back the names of LDs whose migration did not end.
@@ -418,6 +397,8 @@ def _numbers(ldns: Iterable[int]) -> str:
     return ', '.join('-'.join(map(str, run)) for run in runs)
 
 
-def _is_old(left: Left) -> bool:
-    """Tell whether a peer would have named it by now."""
-    return left.age_seconds >= ADOPT_AFTER_SECONDS
+def _is_in_use(config: ArrayConfig, entry: Entry) -> bool:
+    """Tell whether an entry stays: a control volume is there for long."""
+    ld = config.logical_disks.get(entry.ldn)
+    return (entry.kind is Kind.CONTROL and ld is not None
+            and ld.name == entry.name)

@@ -23,7 +23,7 @@ from cinder_nec.backend.access.control_volume import ControlVolumes
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.links import Links, link_name
 from cinder_nec.backend.copying.pairs import PairCopy
-from cinder_nec.backend.io_control import IoControl
+from cinder_nec.backend.io_control import IoControl, IoLimits
 from cinder_nec.backend.journal import Journal, Kind
 from cinder_nec.backend.migration import Migration
 from cinder_nec.backend.recovery import Owned, OwnedSnapshot, Recovery
@@ -59,7 +59,6 @@ class Service:
 
     def __init__(self, engine: Engine, journal: Path, *,
                  replication: bool = False) -> None:
-        self.later: list[Callable[[], None]] = []
         self.lab = lab = make_lab(
             engine, journal=Journal(journal), replication=replication,
             waits=False)
@@ -75,17 +74,17 @@ class Service:
         self.recovery = Recovery(
             lab.inventory, lab.volumes, lab.snapshots, lab.settler,
             self.migration, lab.access, lab.time, links=self.links,
-            controls=self.controls, pools=(POOL, BACKUP_POOL),
-            start=self.later.append)
+            controls=self.controls, pools=(POOL, BACKUP_POOL))
         lab.inventory.current()
 
     def start(self) -> None:
         self.recovery.start()
 
     def wait(self) -> None:
-        """Do what the start has put off."""
-        while self.later:
-            self.later.pop()()
+        """Let the time pass until the next stats."""
+        self.lab.time.sleep(ADOPT_AFTER_SECONDS)
+        self.lab.inventory.refresh()
+        self.recovery.go_on()
 
 
 class Site:
@@ -177,19 +176,31 @@ def test_a_nameless_ld_of_the_journal_is_unbound(site):
     site.age()
     service = site.service()
     service.start()
+    service.wait()
     assert ldn not in numbers(site.engine)
     assert service.lab.volumes.journal.left(*Kind) == ()
 
 
-def test_a_young_one_is_unbound_after_a_while_beside_the_start(site):
+def test_the_start_waits_for_nothing_and_sends_nothing(site):
+    ldn = bind_and_die(site)
+    site.age()
+    service = site.service()
+    slept, mark = service.lab.time.slept_seconds, service.lab.mark()
+    service.start()
+    service.recovery.go_on()
+    assert service.lab.time.slept_seconds == slept
+    assert set(service.lab.sent(mark)) <= {'dump'}
+    assert ldn in numbers(site.engine)
+
+
+def test_a_young_one_is_unbound_when_it_is_old(site):
     ldn = bind_and_die(site)
     service = site.service()
-    slept = service.lab.time.slept_seconds
     service.start()
-    assert ldn in numbers(site.engine)
-    assert service.lab.time.slept_seconds == slept
     service.wait()
-    assert service.lab.time.slept_seconds >= slept + ADOPT_AFTER_SECONDS
+    assert ldn in numbers(site.engine)
+    site.age()
+    service.wait()
     assert ldn not in numbers(site.engine)
 
 
@@ -199,6 +210,7 @@ def test_a_peer_that_names_it_meanwhile_keeps_it(site):
     service = site.service()
     service.start()
     site.service().lab.client.nickname_of_ldn(ldn, OTHER)
+    site.age()
     service.wait()
     assert site.engine.array.store.lds[ldn].name == OTHER.label
     assert service.lab.volumes.journal.left(*Kind) == ()
@@ -212,7 +224,9 @@ def test_another_size_or_pool_is_no_proof(site, size, pool):
     client.ldunbind(OTHER)
     client.ldbind(pool, ldn, size)
     site.age()
-    site.service().start()
+    service = site.service()
+    service.start()
+    service.wait()
     assert ldn in numbers(site.engine)
 
 
@@ -222,7 +236,9 @@ def test_it_was_named_to_be_unbound(site):
     client = site.service().lab.client
     client.nickname_of_ldn(ldn, LdName('LX', f'unbind_{ldn:04x}'))
     site.age()
-    site.service().start()
+    service = site.service()
+    service.start()
+    service.wait()
     assert ldn not in numbers(site.engine)
 
 
@@ -314,9 +330,12 @@ def test_a_failure_does_not_keep_the_service_from_starting(site):
     service = site.service()
     service.lab.fault(Action.REFUSE, prefix='iSMcfg ldunbind')
     service.start()
+    service.wait()
     assert ldn in numbers(site.engine)
     # The next start goes on with it.
-    site.service().start()
+    service = site.service()
+    service.start()
+    service.wait()
     assert ldn not in numbers(site.engine)
 
 
@@ -408,8 +427,10 @@ def test_a_number_that_a_thread_takes_during_the_look_stays(
         journal.begin(left.entry)
         return real(after)
 
-    monkeypatch.setattr(inventory, 'refresh', refresh)
     service.start()
+    service.lab.time.sleep(ADOPT_AFTER_SECONDS)
+    monkeypatch.setattr(inventory, 'refresh', refresh)
+    service.recovery.go_on()
     assert ldn in numbers(site.engine)
 
 
@@ -454,17 +475,83 @@ def bind_control_volume(service: Service) -> LdName:
 def test_an_idle_control_volume_of_this_service_is_unbound(site):
     name = bind_control_volume(site.service())
     site.age()
-    site.service().start()
+    service = site.service()
+    service.start()
+    assert name.label in site.service().lab.lds()
+    service.wait()
     assert name.label not in site.service().lab.lds()
+    assert service.lab.volumes.journal.left(*Kind) == ()
 
 
 def test_one_of_another_service_stays(site, tmp_path):
     name = bind_control_volume(site.service())
-    Service(site.engine, tmp_path / 'other').start()
+    other = Service(site.engine, tmp_path / 'other')
+    other.start()
+    other.wait()
     assert name.label in site.service().lab.lds()
 
 
 # -- migrations --------------------------------------------------------
+
+def die_in_migration(site: Site, command: str) -> None:
+    service = site.service()
+    service.lab.volumes.create(VOLUME, 1, [POOL])
+    service.lab.write(VOLUME, DATA)
+    die_in(service.lab, command, lambda: service.migration.move(
+        VOLUME, [2], IoLimits()))
+
+
+@pytest.mark.parametrize('command', [
+    'iSMrc_pair -pair', 'iSMrc_replicate', 'iSMrc_separate',
+    'iSMrc_pair -unpair', f'iSMcfg nickname -ldname {VOLUME}',
+    f'iSMcfg nickname -ldname {migrating(VOLUME)}', 'iSMcfg ldunbind'])
+def test_in_a_cluster_the_journal_tells_whose_migration_it_was(
+        site, command):
+    """The volume is everybody's, and stays ``retyping`` in Cinder."""
+    before = numbers(site.engine)
+    die_in_migration(site, command)
+    service = site.service()
+    service.recovery.run([], [])
+    lab = service.lab
+    lab.time.sleep(3600)
+    if len(lab.settler):
+        lab.settler._step(lab.settler.involving(VOLUME))
+    assert len(numbers(site.engine) - before) == 1
+    assert lab.read(VOLUME, len(DATA)) == DATA
+    site.service().recovery.run([], [])
+    assert service.lab.volumes.journal.left(*Kind) == ()
+
+
+def test_the_migration_that_a_peer_has_begun_since_goes_on(site, tmp_path):
+    die_in_migration(site, 'iSMrc_separate')
+    peer = Service(site.engine, tmp_path / 'peer')
+    peer.lab.time.sleep(3600)
+    peer.migration.clear(VOLUME)
+    # Somebody else has its number now.
+    peer.lab.volumes.create(OTHER, 1, [POOL])
+    peer.lab.volumes.create(migrating(VOLUME), 1, [2])
+    service = site.service()
+    service.recovery.run([], [])
+    assert {OTHER.label, migrating(VOLUME).label} <= set(service.lab.lds())
+    peer.lab.client.ldunbind(migrating(VOLUME))
+    service = site.service()
+    service.recovery.run([], [])
+    assert service.lab.volumes.journal.left(*Kind) == ()
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_a_migration_leaves_nothing_in_the_journal(site, fails):
+    service = site.service()
+    service.lab.volumes.create(VOLUME, 1, [POOL])
+    if fails:
+        service.lab.fault(Action.REFUSE, prefix='iSMrc_separate')
+        with pytest.raises(errors.CommandFailed):
+            service.migration.move(VOLUME, [2], IoLimits())
+    else:
+        service.migration.move(VOLUME, [2], IoLimits())
+    assert migrating(VOLUME).label not in service.lab.lds()
+    assert list(site.journal.glob('move-*')) == []
+
 
 def copying_migration(site: Site) -> None:
     """Leave ``_m`` whose copy takes an hour."""

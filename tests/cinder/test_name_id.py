@@ -13,7 +13,6 @@ import uuid
 import pytest
 
 from cinder_nec import assembly, naming
-from cinder_nec.backend.beside import in_thread
 from cinder_nec.backend.io_control import IoControl, IoLimits
 from cinder_nec.backend.migration import Migration
 from cinder_nec.backend.recovery import Recovery
@@ -50,8 +49,7 @@ def driver(request, tmp_path, monkeypatch):
         migration=migration, manage=None,
         snapshot_access=ReplicaAccess(access), settler=lab.settler,
         recovery=Recovery(lab.inventory, lab.volumes, lab.snapshots,
-                          lab.settler, migration, access, lab.time,
-                          start=in_thread('nec-recovery')))
+                          lab.settler, migration, access, lab.time))
     return made
 
 

@@ -49,13 +49,12 @@ class NotReachedError(Exception):
 class Service:
     """A service in a process of its own."""
 
-    def __init__(self, lab: Lab, db: Db, *, comes_up: bool = True,
-                 peers_are_fast: bool = False) -> None:
+    def __init__(self, lab: Lab, db: Db, *,
+                 comes_up: bool = True) -> None:
         self._pipe, theirs = lab.context.Pipe()
         settings = {'conf': str(lab.conf), 'driver': lab.driver.path,
                     'control': str(lab.array.process.control_path),
-                    'before': lab.before, 'db': db,
-                    'peers_are_fast': peers_are_fast}
+                    'before': lab.before, 'db': db}
         self._process = lab.context.Process(
             target=_run, args=(theirs, settings), daemon=True)
         self._process.start()
@@ -222,7 +221,7 @@ class Lab:
         for _ in range(2):
             if self._service is not None:
                 self._service.kill()
-            self._service = Service(self, db, peers_are_fast=True)
+            self._service = Service(self, db)
             texts.append(self._wait_until_told())
         for command in texts[0][0].partition('nobody uses it: ')[2].split(
                 ', then '):

@@ -23,9 +23,8 @@ from tests.cinder import drivers  # noqa: F401  isort: skip
 
 def main(pipe: Connection, settings: dict[str, Any]) -> None:
     """Answer orders until the other side goes, or kills."""
-    if settings['peers_are_fast']:
-        # Nobody waits for a peer to name an LD.
-        recovery.ADOPT_AFTER_SECONDS = 0.0
+    # Nobody waits for a peer to name an LD.
+    recovery.ADOPT_AFTER_SECONDS = 0.0
     try:
         world = World(settings['conf'], settings['driver'],
                       settings['control'], settings['db'])

@@ -93,6 +93,9 @@ class World:
         self.driver.update_provider_info(
             list(db.volumes.values()), list(db.snapshots.values()))
         self.clean_up_statuses()
+        # The manager asks for them when it has started; the worker has set
+        # the time between two looks to nothing.
+        self.driver.get_volume_stats(refresh=True)
         self.settle()
 
     @property
