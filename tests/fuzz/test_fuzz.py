@@ -59,3 +59,12 @@ def test_what_breaks_is_kept(tmp_path, monkeypatch):
     [kept] = outcome.crashers
     assert b'NEC-M-series' in kept.read_bytes()
     assert 'BROKEN by' in main.in_words(outcome)
+
+
+def test_what_reaches_new_code_becomes_a_seed(tmp_path, monkeypatch):
+    seeds = tmp_path / 'seeds' / 'names'
+    seeds.mkdir(parents=True)
+    (seeds / 'poor').write_bytes(b'x')
+    monkeypatch.setattr(main, 'SEEDS', tmp_path / 'seeds')
+    main.run('names', 5, tmp_path / 'crashers', keep=True)
+    assert len(list(seeds.iterdir())) > 1

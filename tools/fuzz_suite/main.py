@@ -28,6 +28,8 @@ LONGEST_BYTES = {'dump': 32 << 10}
 _LONGEST_BYTES = 4 << 10
 NICE = 19
 _LAST = re.compile(r'#(\d+)\s+\S+\s+cov: (\d+)')
+# Of a merge that has looked at every input.
+_MERGED = re.compile(r'MERGE-OUTER: success\w* in \d+ attempt')
 _DONE = re.compile(r'Done (\d+) runs in')
 
 
@@ -115,7 +117,7 @@ def run(name: str, seconds: int, crashers: Path, *,
             str(SEEDS / name)])
         took = time.monotonic() - started
         if keep:
-            _worker(name, ['-merge=1', str(SEEDS / name), str(corpus)])
+            _keep(name, corpus)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     new = tuple(sorted(set(crashers.glob(f'{prefix}*')) - before))
@@ -123,6 +125,14 @@ def run(name: str, seconds: int, crashers: Path, *,
         raise SystemExit(f'tools/fuzz: {name}: the fuzzer ended with '
                          f'status {done.returncode}\n{done.stderr[-2000:]}')
     return _outcome(name, took, done.stderr, new)
+
+
+def _keep(name: str, corpus: Path) -> None:
+    """Add to the seeds what reaches code that they do not."""
+    merged = _worker(name, ['-merge=1', str(SEEDS / name), str(corpus)])
+    if merged.returncode or not _MERGED.search(merged.stderr):
+        raise SystemExit(f'tools/fuzz: {name}: the seeds could not be kept\n'
+                         f'{merged.stderr[-2000:]}')
 
 
 def _worker(name: str,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 
 import atheris
@@ -17,7 +18,9 @@ def main(argv: list[str]) -> None:
     """Run until libFuzzer has enough; it ends the process."""
     logging.disable(logging.CRITICAL)
     target = targets.TARGETS[argv[1]]
-    atheris.Setup([argv[0], *argv[2:]], lambda data: target(bytes(data)))
+    # libFuzzer merges in processes of its own, which the shell starts.
+    itself = shlex.join([sys.executable, '-m', 'fuzz_suite.worker', argv[1]])
+    atheris.Setup([itself, *argv[2:]], lambda data: target(bytes(data)))
     atheris.Fuzz()
 
 
