@@ -42,6 +42,7 @@ class BackendConfig:
     Options that are not set and have no default are None.
 
     :param service: ``host`` of the service, ``node@group``
+    :param stats_fresh_seconds: how old a dump may be that serves the stats
     """
 
     group: str
@@ -75,6 +76,7 @@ class BackendConfig:
     service: str
     metrics_file: str | None
     journal_directory: str | None = None
+    stats_fresh_seconds: float = 20.0
 
 
 class _Section:
@@ -229,7 +231,20 @@ def load(configuration: Any, driver_name: str, host: str,
         disk_array_name=section.get('nec_diskarray_name') or '',
         service=host or section.group,
         metrics_file=_metrics_file(section, host or section.group),
+        stats_fresh_seconds=_stats_fresh_seconds(conf),
         journal_directory=_journal_directory(host))
+
+
+def _stats_fresh_seconds(conf: cfg.ConfigOpts) -> float:
+    """Return how old a dump may be that serves the stats.
+
+    Cinder asks for them periodically, and after each delete: a part of the
+    period, so that the array is read once in it.
+    """
+    if 'backend_stats_polling_interval' not in conf:
+        # Cinder's volume manager has it; a command collects no stats.
+        return BackendConfig.stats_fresh_seconds
+    return float(conf.backend_stats_polling_interval) / 3
 
 
 def _journal_directory(host: str) -> str | None:

@@ -16,6 +16,8 @@ from harness.tally import Tries
 TESTS = Path(__file__).parent
 # Directories whose tests start services.
 SERVICE_DIRECTORIES = ('cli', 'data', 'kill', 'sim', 'system')
+# The longest first, so that no worker ends long after the others.
+LONGEST = ('kill', 'fuzz', 'tools', 'data', 'system', 'hostile', 'faults')
 
 hypothesis.settings.register_profile(
     'default', deadline=None, derandomize='CI' in os.environ,
@@ -48,6 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.data)
         if not item.get_closest_marker('xdist_group'):
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    directory = item.path.relative_to(TESTS).parts[0]
+    return (LONGEST.index(directory) if directory in LONGEST
+            else len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

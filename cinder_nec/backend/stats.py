@@ -11,7 +11,8 @@ from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.load import Load
 from cinder_nec.model import GIB, ArrayConfig, Pool
 
-# A dump that an operation has just brought serves the stats as well.
+# A dump that an operation has just brought serves the stats as well, and
+# Cinder asks for them after each delete.  A third of Cinder's default period.
 FRESH_SECONDS = 20.0
 
 
@@ -44,16 +45,19 @@ class Stats:
     :param max_ld_count: ``nec_backend_max_ld_count``, None if not set: with
         so many LDs in the pools nothing is free any more
     :param load: how busy the array is
+    :param fresh_seconds: how old a dump may be that serves the stats
     """
 
     def __init__(self, inventory: Inventory, pools: Collection[int], *,
                  actual_capacity: bool,
-                 max_ld_count: int | None, load: Load) -> None:
+                 max_ld_count: int | None, load: Load,
+                 fresh_seconds: float = FRESH_SECONDS) -> None:
         self.load = load
         self._inventory = inventory
         self._pools = tuple(pools)
         self._actual_capacity = actual_capacity
         self._max_ld_count = max_ld_count
+        self._fresh_seconds = fresh_seconds
 
     def read(self) -> tuple[PoolStats, ...]:
         """Return the figures of each pool of the back end, now.
@@ -61,7 +65,7 @@ class Stats:
         :raises errors.NecError: the array cannot be read
         """
         age_seconds = self._inventory.age_seconds()
-        if age_seconds is None or age_seconds > FRESH_SECONDS:
+        if age_seconds is None or age_seconds > self._fresh_seconds:
             config = self._inventory.refresh()
         else:
             config = self._inventory.current()

@@ -24,9 +24,9 @@ def lab(tmp_path):
     return make_lab(make_engine(tmp_path, changes=POOLS))
 
 
-def stats(lab, *pools, actual=False, limit=None) -> Stats:
+def stats(lab, *pools, actual=False, limit=None, **more) -> Stats:
     return Stats(lab.inventory, pools, actual_capacity=actual,
-                 max_ld_count=limit, load=lab.load)
+                 max_ld_count=limit, load=lab.load, **more)
 
 
 def test_the_roomiest_of_the_pools_counts(lab):
@@ -74,6 +74,19 @@ def test_one_dump_each_period_and_none_after_a_fresh_one(lab):
     mark = lab.mark()
     roomiest(service.read())
     assert lab.sent(mark) == []
+
+
+def test_how_old_a_dump_may_be(lab):
+    """Cinder asks after each delete as well."""
+    service = stats(lab, 0, fresh_seconds=100)
+    service.read()
+    mark = lab.mark()
+    lab.time.sleep(99)
+    service.read()
+    assert lab.sent(mark) == []
+    lab.time.sleep(2)
+    service.read()
+    assert lab.sent(mark) == ['dump']
 
 
 def test_own_changes_count_without_a_dump(lab):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import textwrap
 
 from oslo_config import cfg
@@ -39,6 +40,14 @@ def load(tmp_path):
         return config.load(section, 'MStorageISCSIDriver', 'node@nec1')
     yield run
     cfg.CONF.clear()
+
+
+def test_a_dump_serves_the_stats_for_a_part_of_their_period(load):
+    manager = importlib.import_module('cinder.volume.manager')
+    assert manager.CONF is cfg.CONF
+    shared = '[DEFAULT]\nbackend_stats_polling_interval = {}\n'
+    assert load(GOOD).stats_fresh_seconds == 20
+    assert load(GOOD, shared.format(3600)).stats_fresh_seconds == 1200
 
 
 def test_no_figures_are_written_unless_asked_for(load):

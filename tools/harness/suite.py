@@ -28,7 +28,8 @@ from harness.venvs import ROOT, Venv
 # Leaves out what starts a simulated array or a Cinder.
 FAST = ('-m', 'not service')
 # Tests of one file stay together: they share what they start.
-PARALLEL = ('-q', '-n', '2', '--dist', 'loadgroup')
+# In the order of tests/conftest.py: what takes long begins first.
+PARALLEL = ('-q', '-n', '2', '--dist', 'loadgroup', '--no-loadscope-reorder')
 TYPED = ('cinder_nec', 'tools/allinone', 'tools/bench_suite',
          'tools/fuzz_suite', 'tools/harness', 'tools/ismsim',
          'tools/package_suite', 'tools/pages', 'tools/simhost',
