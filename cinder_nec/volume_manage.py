@@ -137,6 +137,8 @@ class ManageMixin:
             [name for name in entries if name not in known])
         platform = self.backend.config.platform
         for name, entry in entries.items():
+            # Cinder's API wants one of each, also where it is not known.
+            entry['source_reference'] = {}
             if name in known:
                 source = self._ld_name(known[name].volume)
             elif name in origins:

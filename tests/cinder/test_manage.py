@@ -11,6 +11,7 @@ import pytest
 from tests.cinder.drivers import DRIVERS  # first: it registers objects
 
 from cinder import exception, objects  # isort: skip
+from cinder.api.views import manageable_snapshots  # isort: skip
 from cinder_nec import naming  # isort: skip
 from cinder_nec.backend import qos  # isort: skip
 from cinder_nec.model import LdName  # isort: skip
@@ -176,6 +177,18 @@ def test_a_snapshot_that_cannot_be_taken_says_why(driver):
     [entry] = snapshots(driver)
     assert entry['safe_to_manage'] is False
     assert entry['reason_not_safe'] == 'it has no data'
+
+
+def test_cinders_api_shows_a_snapshot_whose_source_is_not_known(driver):
+    """It answered HTTP 500 for the whole list."""
+    add(driver.lab)
+    add_snapshot(driver.lab)
+    driver.lab.fault(Action.REFUSE, regex='iSMsc_query', times=None)
+    found = snapshots(driver)
+    view = manageable_snapshots.ViewBuilder()
+    for shown in (view.summary(None, found[0]), view.detail(None, found[0])):
+        assert shown['source_reference'] == {}
+        assert shown['safe_to_manage'] is False
 
 
 def test_a_snapshot_that_another_back_end_has(driver, database):

@@ -324,6 +324,10 @@ def listed(rig: Rig, told: Any) -> list[str]:
         ld for ld in store.lds.values()
         if store.pair_of_rv(ld.ldn) is not None or ld.kind is LdKind.SV})
     for entry in snapshots:
+        if not entry['source_reference']:
+            found += [] if entry['reason_not_safe'] else [
+                'no word on why a snapshot has no source']
+            continue
         source = _ld_of(rig, entry['source_reference'])
         shot = _ld_of(rig, entry['reference'])
         if source is not None and shot is not None:

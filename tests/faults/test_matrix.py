@@ -150,7 +150,7 @@ class Trial:
             rig.start_next()
             self.rest(rig)
         found = rig.state()
-        if kind.damages:
+        if kind.damages or kind.lasts:
             # A snapshot without its pair is as good.
             found = found.with_pairs_of(self.wanted)
         check('what goes on beside has not come to its end',
