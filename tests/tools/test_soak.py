@@ -185,15 +185,18 @@ def test_every_kind_of_fault_but_a_delay_has_words():
             if not kind.causes] == ['slow']
 
 
+@pytest.mark.parametrize('error, told', [
+    (NotPlaced('no back end has it'), ()),
+    (Failed(FAILED), (f'Failed to schedule_create_snapshot: Cannot place '
+                      f'snapshot {ID} on node@gold#Gold',))])
 @pytest.mark.parametrize('fault, result', [
     ('pool full', Result.EXPLAINED), (causes.RESTART, Result.EXPLAINED),
     ('busy for a while', Result.UNEXPLAINED)])
 def test_the_scheduler_may_know_the_stats_of_a_fault_that_is_over(
-        monkeypatch, fault, result):
-    cinder = Logged()
+        monkeypatch, fault, result, error, told):
+    cinder = Logged(*told)
     with cinder.windows.open(fault):
         pass
-    error = NotPlaced('no back end has it')
     assert cinder.result_of(error) is result
     monkeypatch.setattr(causes, 'STATS_SECONDS', 0.0)
     assert cinder.result_of(error) is Result.UNEXPLAINED
