@@ -119,7 +119,12 @@ class Migration:
             self._volumes.journal.end(entry)
 
     def _give_up(self, entry: Entry) -> None:
-        self._unbind(migrating(entry.name))
+        try:
+            self._unbind(migrating(entry.name))
+        except errors.NecError:
+            # Recovery.go_on() tries again.
+            self._volumes.journal.leave(entry)
+            raise
         self._volumes.journal.end(entry)
 
     # -- before --------------------------------------------------------

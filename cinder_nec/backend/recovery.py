@@ -154,6 +154,7 @@ class Recovery:
         for name in self._migration.left:
             self._each(f'the migration of `{name}`', functools.partial(
                 self._migration.tidy, name))
+        self._end_moves()
         now = self._clock.now()
         if self._strangers and now - self._started_at >= ADOPT_AFTER_SECONDS:
             strangers, self._strangers = self._strangers, frozenset()
@@ -239,9 +240,7 @@ class Recovery:
         for volume in volumes:
             self._each(f'the migration of `{volume.name}`',
                        functools.partial(self._resume, volume.name))
-        for left in self._volumes.journal.left(Kind.MOVE):
-            self._each(f'the migration of `{left.entry.name}`',
-                       functools.partial(self._resume_own, left.entry))
+        self._end_moves()
         self._each('names of migrated volumes',
                    functools.partial(self._end_takes, owned))
         self._each('mappings', functools.partial(
@@ -255,6 +254,11 @@ class Recovery:
 
     def _resume(self, name: LdName) -> None:
         self._tell(self._migration.resume(name))
+
+    def _end_moves(self) -> None:
+        for left in self._volumes.journal.left(Kind.MOVE):
+            self._each(f'the migration of `{left.entry.name}`',
+                       functools.partial(self._resume_own, left.entry))
 
     def _resume_own(self, entry: Entry) -> None:
         """Go back from a migration that this service has begun.

@@ -539,6 +539,28 @@ def test_the_migration_that_a_peer_has_begun_since_goes_on(site, tmp_path):
     assert service.lab.volumes.journal.left(*Kind) == ()
 
 
+def test_a_migration_that_could_not_be_undone_is_taken_back_later(site):
+    """The array was away for longer."""
+    service, before = site.service(), numbers(site.engine)
+    lab = service.lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.write(VOLUME, DATA)
+    lab.fault(Action.REFUSE, prefix='iSMrc_separate', times=None)
+    with pytest.raises(errors.RollbackFailed):
+        service.migration.move(VOLUME, [2], IoLimits())
+    lab.engine.faults.clear()
+    assert migrating(VOLUME).label in lab.lds()
+    for _ in range(2):
+        lab.time.sleep(3600)
+        lab.inventory.refresh()
+        service.recovery.go_on()
+        if len(lab.settler):
+            lab.settler._step(lab.settler.involving(VOLUME))
+    assert len(numbers(site.engine) - before) == 1
+    assert lab.read(VOLUME, len(DATA)) == DATA
+    assert lab.volumes.journal.left(*Kind) == ()
+
+
 @pytest.mark.parametrize('fails', [False, True])
 def test_a_migration_leaves_nothing_in_the_journal(site, fails):
     service = site.service()

@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
+import queue
 import shutil
 import signal
 import sys
 import tempfile
-import threading
 from typing import Any
 
 import paramiko
@@ -215,9 +215,10 @@ def main(argv: list[str] | None = None) -> int:
     # a traceback each.
     if options.log_level != 'debug':
         logging.getLogger('paramiko').setLevel(logging.CRITICAL)
-    stop = threading.Event()
+    # An Event may deadlock when a signal comes just as it begins to wait.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_unused: stop.set())
+        signal.signal(number, lambda number, _frame: stop.put(number))
     temporary = None
     if options.state is None:
         temporary = Path(tempfile.mkdtemp(prefix='ismsim-'))
@@ -227,7 +228,7 @@ def main(argv: list[str] | None = None) -> int:
         host = simulator.ssh.address
         host = f'[{host}]' if ':' in host else host
         print(f'listening on {host}:{simulator.ssh.port}', flush=True)
-        stop.wait()
+        stop.get()
         simulator.stop()
     except (ValueError, OSError, KeyError, yaml.YAMLError, tgt.TgtError,
             paramiko.SSHException) as error:

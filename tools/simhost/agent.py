@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+import queue
 import signal
 import socketserver
 import sys
@@ -40,9 +41,10 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 def run(state: Path, settings: dict[str, Any]) -> None:
     """Be a host until SIGTERM; prints one line when it is ready."""
-    stop = threading.Event()
+    # An Event may deadlock when a signal comes just as it begins to wait.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_unused: stop.set())
+        signal.signal(number, lambda number, _frame: stop.put(number))
     socket = Path(settings['socket'])
     namespace.build(state, socket, settings['initiator'])
     os.environ.update(namespace.environment(state, os.environ))
@@ -54,7 +56,7 @@ def run(state: Path, settings: dict[str, Any]) -> None:
                      kwargs={'poll_interval': 0.1}).start()
     (state / 'pid').write_text(str(os.getpid()))
     print('ready', flush=True)
-    stop.wait()
+    stop.get()
     server.shutdown()
     host.close()
     sys.stdout.flush()
