@@ -7,6 +7,7 @@ Each gives the same result when it is applied twice (see
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import dataclasses
 
 from cinder_nec.backend.inventory import Change
@@ -91,45 +92,32 @@ def ld_set_added(ld_set: LdSet) -> Change:
 
 def initiator_admitted(name: LdSetName, initiator: str) -> Change:
     """An LD Set lists one more iSCSI initiator."""
-    def change(config: ArrayConfig) -> ArrayConfig:
-        ld_set = config.ld_sets.get(name)
-        if ld_set is None:
-            return config
-        return config.with_ld_set(dataclasses.replace(
-            ld_set, initiators=ld_set.initiators | {initiator}))
-    return change
+    return _of_ld_set(name, lambda ld_set: dataclasses.replace(
+        ld_set, initiators=ld_set.initiators | {initiator}))
 
 
 def path_admitted(name: LdSetName, wwpn: Wwpn) -> Change:
     """An LD Set lists one more WWPN."""
-    def change(config: ArrayConfig) -> ArrayConfig:
-        ld_set = config.ld_sets.get(name)
-        if ld_set is None:
-            return config
-        return config.with_ld_set(dataclasses.replace(
-            ld_set, paths=ld_set.paths | {wwpn}))
-    return change
+    return _of_ld_set(name, lambda ld_set: dataclasses.replace(
+        ld_set, paths=ld_set.paths | {wwpn}))
 
 
 def mapped(name: LdSetName, mapping: LdMapping) -> Change:
     """An LD is in an LD Set."""
-    def change(config: ArrayConfig) -> ArrayConfig:
-        ld_set = config.ld_sets.get(name)
-        if ld_set is None:
-            return config
-        mappings = {**ld_set.mappings, mapping.ldn: mapping}
-        return config.with_ld_set(
-            dataclasses.replace(ld_set, mappings=mappings))
-    return change
+    return _of_ld_set(name, lambda ld_set: dataclasses.replace(
+        ld_set, mappings={**ld_set.mappings, mapping.ldn: mapping}))
 
 
 def unmapped(name: LdSetName, ldn: int) -> Change:
     """An LD is not in an LD Set any more."""
+    return _of_ld_set(name, lambda ld_set: _without(ld_set, ldn))
+
+
+def _of_ld_set(name: LdSetName, edit: Callable[[LdSet], LdSet]) -> Change:
+    """Return the change of one LD Set; none if it is not known."""
     def change(config: ArrayConfig) -> ArrayConfig:
         ld_set = config.ld_sets.get(name)
-        if ld_set is None or ldn not in ld_set.mappings:
-            return config
-        return config.with_ld_set(_without(ld_set, ldn))
+        return config if ld_set is None else config.with_ld_set(edit(ld_set))
     return change
 
 
