@@ -11,10 +11,6 @@ from cinder_nec.backend.inventory import Inventory
 from cinder_nec.backend.load import Load
 from cinder_nec.model import GIB, ArrayConfig, Pool
 
-# A dump that an operation has just brought serves the stats as well, and
-# Cinder asks for them after each delete.  A third of Cinder's default period.
-FRESH_SECONDS = 20.0
-
 
 @dataclasses.dataclass(frozen=True)
 class PoolStats:
@@ -51,7 +47,7 @@ class Stats:
     def __init__(self, inventory: Inventory, pools: Collection[int], *,
                  actual_capacity: bool,
                  max_ld_count: int | None, load: Load,
-                 fresh_seconds: float = FRESH_SECONDS) -> None:
+                 fresh_seconds: float) -> None:
         self.load = load
         self._inventory = inventory
         self._pools = tuple(pools)

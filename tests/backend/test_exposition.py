@@ -36,7 +36,8 @@ def samples(text: str) -> dict[tuple[str, str], float]:
 
 
 def write(lab, path, service=SERVICE, pools=(0, 2), limit=50):
-    stats = Stats(lab.inventory, pools, actual_capacity=False,
+    stats = Stats(lab.inventory, pools, fresh_seconds=20,
+                  actual_capacity=False,
                   max_ld_count=limit, load=lab.load)
     MetricsFile(str(path), service).write(stats.read(), lab.load.read())
 

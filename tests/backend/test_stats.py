@@ -26,7 +26,8 @@ def lab(tmp_path):
 
 def stats(lab, *pools, actual=False, limit=None, **more) -> Stats:
     return Stats(lab.inventory, pools, actual_capacity=actual,
-                 max_ld_count=limit, load=lab.load, **more)
+                 max_ld_count=limit, load=lab.load,
+                 **{'fresh_seconds': 20, **more})
 
 
 def test_the_roomiest_of_the_pools_counts(lab):
