@@ -41,6 +41,7 @@ from cinder_nec.backend.location import Location
 from cinder_nec.backend.manage import Management
 from cinder_nec.backend.migration import Migration
 from cinder_nec.backend.recovery import Recovery
+from cinder_nec.backend.recovery_mappings import UsersOf
 from cinder_nec.backend.selftest import check_backend
 from cinder_nec.backend.snapshot_access import (
     LinkAccess,
@@ -107,10 +108,13 @@ class Backend:
         if self.recovery is not None:
             self.recovery.start()
 
-    def tidy(self) -> None:
-        """Remove what operations could not take back; never fails."""
+    def tidy(self, users_of: UsersOf) -> None:
+        """Remove what operations could not take back; never fails.
+
+        :param users_of: reads who has a volume attached
+        """
         if self.recovery is not None:
-            self.recovery.go_on()
+            self.recovery.go_on(users_of)
 
 
 _arrays: dict[tuple[SshSettings, bool | None], Array] = {}

@@ -8,9 +8,10 @@ from typing import Any
 from oslo_log import log as logging
 
 from cinder_nec import errors, naming
-from cinder_nec.backend.access.connector import Connector
+from cinder_nec.backend.access.attachments import Users
 from cinder_nec.backend.recovery import Owned, OwnedSnapshot
 from cinder_nec.model import LdName
+from cinder_nec.volume_attachments import attached, find_volume
 
 LOG = logging.getLogger(__name__)
 
@@ -49,14 +50,16 @@ class RecoveryMixin:
         """
         # A snapshot reads its volume from the database, one by one.
         known = {v.id: v for v in volumes}
+        free = [v for v in volumes if self._is_free(v)]
         try:
             self.backend.recovery.run(
-                [self._owned(v) for v in volumes if self._is_free(v)],
+                [self._owned(v) for v in free],
                 # In a cluster, a peer may be showing one to a host.
                 [OwnedSnapshot(
                     self._snapshot_name(s),
                     self._ld_name(known.get(s.volume_id) or s.volume))
-                 for s in snapshots if not self.cluster_name])
+                 for s in snapshots if not self.cluster_name],
+                {self._ld_name(v): self._users_at_start(v) for v in volumes})
         except errors.NecError as error:
             LOG.warning('%s: what the last run has left is not looked at: '
                         '%s', self._driver_name, error)
@@ -78,7 +81,7 @@ class RecoveryMixin:
         status = volume.status
         return Owned(self._ld_name(volume),
                      unfinished=status in _OURS | _BROKEN_OFF,
-                     hosts=self._hosts_of(volume),
+                     users=self._users_at_start(volume),
                      becomes=self._name_to_come(volume))
 
     def _name_to_come(self, volume) -> LdName | None:
@@ -88,22 +91,29 @@ class RecoveryMixin:
             return None
         return LdName(self.backend.config.platform, naming.ld_name(other))
 
-    def _hosts_of(self, volume) -> tuple[Connector, ...] | None:
-        """Return who has a volume attached, None if that is not certain.
+    def _users_at_start(self, volume) -> Users:
+        """Return who has a volume attached, before requests are taken.
 
-        Cinder's backup service and its migrations use volumes without an
-        attachment; and what Nova attaches the old way has no connector.
+        What this service was attaching has died.
         """
-        if (self.cluster_name or volume.status not in _OURS | _AT_REST
-                or volume.migration_status not in _NOT_MOVING):
-            return None
-        hosts = []
-        for attachment in volume.volume_attachment or ():
-            if attachment.connector:
-                try:
-                    hosts.append(Connector.parse(attachment.connector))
-                except errors.InvalidConnector:
-                    return None
-            elif attachment.attach_status != _RESERVED:
-                return None
-        return tuple(hosts)
+        hosts, is_certain = attached(volume, died=_RESERVED)
+        return Users(hosts, may_be_more=not (
+            is_certain and not self.cluster_name
+            and volume.status in _OURS | _AT_REST
+            and volume.migration_status in _NOT_MOVING))
+
+    def _users_of(self, name: LdName) -> Users:
+        """Return who has an LD attached, by Cinder's database right now."""
+        try:
+            volume = find_volume(name)
+            if volume is None:
+                return Users(may_be_more=True)
+            hosts, is_certain = attached(volume)
+        except Exception as error:
+            # Nothing that stats should fail for; the next ones ask again.
+            LOG.warning('Who uses `%s` cannot be read from the database: %s',
+                        name, error)
+            return Users(may_be_more=True)
+        return Users(hosts, may_be_more=not (
+            is_certain and volume.status in _AT_REST
+            and volume.migration_status in _NOT_MOVING))

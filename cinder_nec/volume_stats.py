@@ -47,6 +47,7 @@ class StatsMixin:
     PROTOCOL: Protocol
     _backend: Any
     _ld_name: Any
+    _users_of: Any
     _driver_name: str
     get_filter_function: Any
     get_goodness_function: Any
@@ -97,7 +98,7 @@ class StatsMixin:
             stats |= (self._each_pool(pools, load) if config.report_pools
                       else self._one_pool(pools, load))
             stats['backend_state'] = 'up'
-            self.backend.tidy()
+            self.backend.tidy(self._users_of)
         except errors.NecError as error:
             LOG.error('%s: the array cannot be read: %s',
                       self._driver_name, error)

@@ -4,10 +4,9 @@
 Nearly all that the driver makes carries a Cinder name, and whoever comes
 after a crash finds it by that.  Some things do not: an LD between its bind
 and its naming, a control volume, which is named after its number, which
-mappings were made by this service, which volume it was migrating, and which
-name an LD had before.  Each
-is written down before its command is sent, so that a later run can prove
-whose it is.
+mappings were made by this service, which volume it was migrating or
+reverting, and which name an LD had before.  Each is written down before its
+command is sent, so that a later run can prove whose it is.
 
 One small file for each thing, below Cinder's ``state_path``, mode 0600;
 one directory for each service.  What cannot be written is no reason to
@@ -16,6 +15,8 @@ fail an operation: then a crash leaves something for the operator.
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
+import contextlib
 import dataclasses
 import enum
 import hashlib
@@ -26,6 +27,7 @@ from pathlib import Path
 import threading
 import time
 
+from cinder_nec import errors
 from cinder_nec.model import LdName, LdSetName
 
 LOG = logging.getLogger(__name__)
@@ -45,6 +47,9 @@ class Kind(enum.Enum):
     # An LD that is to take a volume's place; until it has, and what the
     # volume was is gone, or until it is removed.
     MOVE = 'move'
+    # A volume that gets a snapshot's content back; until it has, and is not
+    # paired with it any more.
+    REVERT = 'revert'
     # An LD that takes another volume's name at the end of a migration by
     # Cinder; until a start finds that it was right.
     TAKE = 'take'
@@ -139,6 +144,24 @@ class Journal:
         with self._lock:
             self._running.discard(entry.key)
 
+    @contextlib.contextmanager
+    def during(self, entry: Entry) -> Iterator[None]:
+        """Keep an entry for the time of a block that takes itself back.
+
+        It stays where that could not be done.
+        """
+        self.begin(entry)
+        try:
+            yield
+        except BaseException as error:
+            if (isinstance(error, errors.NecError)
+                    and not isinstance(error, errors.RollbackFailed)):
+                self.end(entry)
+            else:
+                self.leave(entry)
+            raise
+        self.end(entry)
+
     def end_bind(self, ldn: int) -> None:
         """Strike out that an LD is being bound."""
         self.end(Entry(Kind.BIND, ldn, LdName('', '')))
@@ -155,8 +178,12 @@ class Journal:
         """Strike out a migration inside the array."""
         self.end(Entry(Kind.MOVE, ldn, LdName('', '')))
 
-    def left(self, *kinds: Kind) -> tuple[Left, ...]:
-        """Return the entries that nobody in this process works on."""
+    def left(self, *kinds: Kind,
+             besides: Container[str] = ()) -> tuple[Left, ...]:
+        """Return the entries that nobody in this process works on.
+
+        :param besides: keys of entries that need not be read
+        """
         if self._directory is None:
             return ()
         wanted = {kind.value for kind in kinds}
@@ -164,7 +191,8 @@ class Journal:
             running = frozenset(self._running)
         found = [self._read(path) for path in self._paths()
                  if path.name.partition('-')[0] in wanted
-                 and path.name not in running]
+                 and path.name not in running
+                 and path.name not in besides]
         return tuple(left for left in found if left is not None)
 
     def _paths(self) -> list[Path]:

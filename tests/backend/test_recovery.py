@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from cinder_nec import errors
+from cinder_nec.backend.access.attachments import Users
 from cinder_nec.backend.access.control_volume import ControlVolumes
 from cinder_nec.backend.claims import Claims
 from cinder_nec.backend.copying.links import Links, link_name
@@ -747,17 +748,18 @@ def test_what_an_operator_copies_goes_on(site):
     assert not len(service.lab.settler)
 
 
-# -- mappings and link volumes -----------------------------------------
+# -- mappings ----------------------------------------------------------
 
-@pytest.mark.parametrize('hosts, stays', [
-    ((), False), ((host(2),), False), ((host(1),), True),
-    ((host(2), host(1)), True), (None, True)])
-def test_mappings_that_no_attachment_knows(site, hosts, stays):
+@pytest.mark.parametrize('users, stays', [
+    (Users(), False), (Users((host(2),)), False), (Users((host(1),)), True),
+    (Users((host(2), host(1))), True), (Users(may_be_more=True), True),
+    (Users((host(1),), may_be_more=True), True)])
+def test_mappings_that_no_attachment_knows(site, users, stays):
     lab = site.service().lab
     lab.volumes.create(VOLUME, 1, [POOL])
     lab.access.attach(VOLUME, host(1), records=dict)
     service = site.service()
-    service.recovery.run([Owned(VOLUME, hosts=hosts)], [])
+    service.recovery.run([Owned(VOLUME, users=users)], [])
     assert bool(lab.inventory.refresh().mapped_to(
         lab.lds()[VOLUME.label].ldn)) is stays
 
@@ -768,9 +770,216 @@ def test_what_another_has_mapped_stays(site, tmp_path):
     lab.volumes.create(VOLUME, 1, [POOL])
     lab.access.attach(VOLUME, host(1), records=dict)
     other = Service(site.engine, tmp_path / 'other')
-    other.recovery.run([Owned(VOLUME, hosts=())], [])
+    other.recovery.run([Owned(VOLUME, users=Users())], [])
     assert lab.inventory.refresh().mapped_to(lab.lds()[VOLUME.label].ldn)
 
+
+class Records:
+    """What Cinder's database says of the users of a volume, each time."""
+
+    def __init__(self, *answers: Users) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    def __call__(self, name: LdName) -> Users:
+        assert name == VOLUME
+        self.asked += 1
+        return self.answers.pop(0) if len(self.answers) > 1 else (
+            self.answers[0])
+
+
+def is_mapped(service: Service) -> bool:
+    ldn = service.lab.lds()[VOLUME.label].ldn
+    return bool(service.lab.engine.array.store.ldsets_of(ldn))
+
+
+def restarted(site: Site, peers: Users | None) -> Service:
+    """Leave a mapping and start again.
+
+    :param peers: its users as a cluster knows them at the start
+    """
+    lab = site.service().lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.access.attach(VOLUME, host(1), records=dict)
+    service = site.service()
+    service.recovery.run([], [], {} if peers is None else {VOLUME: peers})
+    assert is_mapped(service)
+    return service
+
+
+def test_in_a_cluster_a_mapping_of_nobody_is_taken_back_by_the_stats(site):
+    """The peers are at work when this service starts."""
+    service = restarted(site, Users(may_be_more=True))
+    service.recovery.go_on(Records(Users((host(2),))))
+    assert not is_mapped(service)
+    assert service.lab.volumes.journal.left(*Kind) == ()
+
+
+@pytest.mark.parametrize('peers', [None, Users(may_be_more=True)])
+def test_it_stays_as_long_as_it_is_not_certain(site, peers):
+    """The attach that has died has a record without a connector."""
+    service = restarted(site, peers)
+    records = Records(Users(may_be_more=True), Users(may_be_more=True),
+                      Users())
+    service.recovery.go_on(records)
+    service.recovery.go_on(records)
+    assert is_mapped(service)
+    service.recovery.go_on(records)
+    assert not is_mapped(service)
+
+
+@pytest.mark.parametrize('at_start', [True, False])
+def test_of_a_mapping_in_use_the_stats_do_not_ask_again(site, at_start):
+    used = Users((host(1),), may_be_more=True)
+    service = restarted(site, used if at_start else None)
+    records = Records(used)
+    for _ in range(3):
+        service.recovery.go_on(records)
+    assert is_mapped(service)
+    assert records.asked == (0 if at_start else 1)
+
+
+def test_a_peers_attach_that_begins_meanwhile_keeps_it(site):
+    """It has a record by then, and comes after this, or before."""
+    service = restarted(site, None)
+    records = Records(Users(), Users(may_be_more=True))
+    service.recovery.go_on(records)
+    assert records.asked == 2
+    assert is_mapped(service)
+
+
+def test_the_stats_leave_an_attach_of_this_service_alone(site):
+    service = restarted(site, None)
+    service.lab.access.attach(VOLUME, host(1), records=dict)
+    service.recovery.go_on(Records(Users()))
+    assert is_mapped(service)
+
+
+def test_a_mapping_that_comes_late_is_taken_back(site):
+    """The array was still busy with it when its service died."""
+    lab = site.service().lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.access.attach(VOLUME, host(1), records=dict)
+    ldn = lab.lds()[VOLUME.label].ldn
+    [ld_set] = lab.engine.array.store.ldsets_of(ldn)
+    assert lab.engine.execute(
+        f'iSMcfg delldsetld -ldset {ld_set} -ldname {VOLUME}'
+    ).reply.status == 0
+    service = site.service()
+    service.recovery.run([Owned(VOLUME, users=Users())], [])
+    assert lab.engine.execute(
+        f'iSMcfg addldsetld -ldset {ld_set} -ldname {VOLUME}'
+    ).reply.status == 0
+    service.lab.inventory.refresh()
+    service.recovery.go_on(Records(Users()))
+    assert not is_mapped(service)
+
+
+def test_a_mapping_that_never_came_is_forgotten(site):
+    lab = site.service().lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.access.attach(VOLUME, host(2), records=None)
+    die_in(lab, 'iSMcfg addldsetld', lambda: lab.access.attach(
+        VOLUME, host(1), records=dict))
+    service = site.service()
+    service.recovery.run([Owned(VOLUME, users=Users())], [])
+    assert len(service.lab.volumes.journal.left(Kind.MAP)) == 1
+    site.age()
+    service.recovery.go_on(Records(Users()))
+    assert service.lab.volumes.journal.left(Kind.MAP) == ()
+
+
+def test_a_mapping_that_could_not_be_undone_is_taken_back_later(site):
+    """The array was away; Cinder has no attachment of it."""
+    service = site.service()
+    lab = service.lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.fault(Action.REFUSE, prefix='iSMcfg delldsetld', times=None)
+
+    def fail(_info: object) -> None:
+        raise errors.StateError('the zone cannot be made')
+
+    with pytest.raises(errors.RollbackFailed):
+        lab.access.attach(VOLUME, host(1), fail, records=dict)
+    lab.engine.faults.clear()
+    assert is_mapped(service)
+    service.recovery.go_on(Records(Users()))
+    assert not is_mapped(service)
+    assert lab.volumes.journal.left(*Kind) == ()
+
+
+# -- reverts -----------------------------------------------------------
+
+def changed(site: Site) -> Service:
+    """Return a service with a volume that has changed since its snapshot."""
+    service = site.service(replication=True)
+    lab = service.lab
+    lab.volumes.create(VOLUME, 1, [POOL])
+    lab.write(VOLUME, DATA)
+    lab.snapshots.create_snapshot(VOLUME, SNAPSHOT)
+    lab.time.sleep(3600)
+    lab.write(VOLUME, b'-' * len(DATA))
+    return service
+
+
+def pairs_to(lab: Lab, name: LdName) -> int:
+    ldn = lab.lds()[name.label].ldn
+    return sum(p.rv == ldn for p in lab.engine.array.store.pairs.values())
+
+
+def assert_reverts(site: Site, service: Service) -> None:
+    """Nothing is left of a revert, and the next one works."""
+    lab = service.lab
+    lab.time.sleep(3600)
+    if len(lab.settler):
+        lab.settler._step(lab.settler.involving(VOLUME))
+    assert not pairs_to(lab, VOLUME)
+    lab.inventory.refresh()
+    service.recovery.go_on()
+    assert lab.volumes.journal.left(*Kind) == ()
+    assert lab.read(SNAPSHOT, len(DATA)) == DATA
+    lab.snapshots.revert(VOLUME, SNAPSHOT)
+    assert lab.read(VOLUME, len(DATA)) == DATA
+    assert site.service().lab.volumes.journal.left(*Kind) == ()
+
+
+@pytest.mark.parametrize('command', [
+    'iSMrc_pair -pair', 'iSMrc_replicate', 'iSMrc_separate',
+    'iSMrc_pair -unpair -mv ' + SNAPSHOT.label])
+def test_in_a_cluster_the_journal_tells_whose_revert_it_was(site, command):
+    """The volume is everybody's, and stays ``reverting`` in Cinder."""
+    lab = changed(site).lab
+    die_in(lab, command, lambda: lab.snapshots.revert(VOLUME, SNAPSHOT))
+    service = site.service(replication=True)
+    service.recovery.run([], [])
+    assert_reverts(site, service)
+
+
+def test_a_revert_that_could_not_be_undone_is_taken_back_later(site):
+    service = changed(site)
+    lab = service.lab
+    lab.fault(Action.REFUSE, prefix='iSMrc_separate', times=None)
+    with pytest.raises(errors.RollbackFailed):
+        lab.snapshots.revert(VOLUME, SNAPSHOT)
+    lab.engine.faults.clear()
+    assert pairs_to(lab, VOLUME)
+    lab.inventory.refresh()
+    service.recovery.go_on()
+    assert_reverts(site, service)
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_a_revert_leaves_nothing_in_the_journal(site, fails):
+    lab = changed(site).lab
+    if fails:
+        lab.fault(Action.REFUSE, prefix='iSMrc_replicate', times=None)
+    with pytest.raises(errors.NecError) if fails else (
+            contextlib.nullcontext()):
+        lab.snapshots.revert(VOLUME, SNAPSHOT)
+    assert site.service().lab.volumes.journal.left(*Kind) == ()
+
+
+# -- link volumes ------------------------------------------------------
 
 def linked(site: Site, recorded: bool | None) -> Service:
     """Leave a link volume; one that is mapped unless ``recorded`` is None.

@@ -27,9 +27,9 @@ STARTING_SECONDS = 60.0
 _NOT_STARTED = ('driver not ready', 'DriverNotInitialized')
 # What the driver says when an operation has failed; a reason follows.
 _TOLD = 'cinder_nec.translate'
-# What the scheduler says of a snapshot that its volume's pool, which it takes
-# for full, has no place for.
-_NO_PLACE = 'Cannot place snapshot'
+# What the scheduler says of a snapshot or an extended volume that the pool,
+# which it takes for full, has no place for.
+_NO_PLACE = ('Cannot place snapshot', 'Cannot place volume')
 # By them the scheduler finds no place, and no driver is asked.
 _SEEN_IN_STATS = ('pool full',)
 _KEY = re.compile('(?:req-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
@@ -83,8 +83,9 @@ class Causes:
             found += restarts
         if any(word in text for word in _NOT_STARTED):
             found += self._earlier(began - STARTING_SECONDS, ended, RESTART)
-        if (isinstance(error, NotPlaced) or _NO_PLACE in text) and (
-                _TOLD not in text):
+        has_no_place = isinstance(error, NotPlaced) or any(
+            word in text for word in _NO_PLACE)
+        if has_no_place and _TOLD not in text:
             found += self._earlier(began - STATS_SECONDS, ended, RESTART,
                                    *_SEEN_IN_STATS)
         return list(dict.fromkeys(found))

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 import dataclasses
+import enum
 import threading
 import time
 
@@ -30,6 +31,27 @@ Records = Mapping[str, Connector | None]
 _RECORD_GOES_WITHIN_SECONDS = 30.0
 # More than are attached and detached at the same time.
 _MAX_LDS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Users:
+    """Who uses an LD, as far as Cinder tells.
+
+    :param hosts: of the attachments that have a connector
+    :param may_be_more: somebody may use it who has no connector there yet,
+        or no attachment, such as a backup or a copy through a host
+    """
+
+    hosts: tuple[Connector, ...] = ()
+    may_be_more: bool = False
+
+
+class Use(enum.Enum):
+    """Whether somebody uses a mapping."""
+
+    USED = 'used'
+    UNUSED = 'unused'
+    UNSURE = 'unsure'
 
 
 @dataclasses.dataclass

@@ -11,7 +11,12 @@ from typing import Any
 
 from cinder_nec import errors
 from cinder_nec.backend import changes, placement
-from cinder_nec.backend.access.attachments import Attachments, Records
+from cinder_nec.backend.access.attachments import (
+    Attachments,
+    Records,
+    Use,
+    Users,
+)
 from cinder_nec.backend.access.connector import AccessOptions, Connector
 from cinder_nec.backend.access.ld_sets import HostLdSets
 from cinder_nec.backend.claims import Claims
@@ -83,7 +88,8 @@ class AccessProtocol(HostLdSets):
         for the host stays: its next attach uses it.
         Crash leaves: perhaps an LD Set without LDs, which the host's next
         attach uses, or the mapping: the next start takes it out when the
-        journal has it and no attachment of Cinder's does.
+        journal has it and no attachment of Cinder's does; where that is not
+        certain then, the stats look again.
 
         :raises errors.NotFound: no such LD, or no LD Set for the host
         :raises errors.NoCapacity: no LUN is free
@@ -145,7 +151,7 @@ class AccessProtocol(HostLdSets):
     def _add(self, ld: LogicalDisk, ld_set: LdSet,
              lun: int | None = None) -> None:
         """Put an LD in an LD Set; the journal knows that it was us."""
-        entry = Entry(Kind.MAP, ld.ldn, ld.name, ld_set=ld_set.name)
+        entry = _entry(ld, ld_set)
         is_new = self._journal.begin(entry)
         try:
             self._client.addldsetld(ld_set.name, ld.name, lun)
@@ -160,7 +166,15 @@ class AccessProtocol(HostLdSets):
                     undo: Undo) -> None:
         undo.push(f'{ld.name} in LD Set {ld_set.name}: iSMcfg delldsetld '
                   f'-ldset {ld_set.name} -ldname {ld.name}',
-                  lambda: self._unmap(ld, ld_set))
+                  lambda: self._undo_map(ld, ld_set))
+
+    def _undo_map(self, ld: LogicalDisk, ld_set: LdSet) -> None:
+        try:
+            self._unmap(ld, ld_set)
+        except errors.NecError:
+            # Recovery.go_on() tries again.
+            self._journal.leave(_entry(ld, ld_set))
+            raise
 
     def _map_multi_target(self, ld: LogicalDisk, ld_set: LdSet,
                           undo: Undo) -> LdMapping | None:
@@ -278,22 +292,28 @@ class AccessProtocol(HostLdSets):
             self._unmap(ld, ld_set)
         return [ld_set.name for ld_set in ld_sets]
 
-    def take_back(self, ld: LogicalDisk, name: LdSetName,
-                  users: Sequence[Connector] = ()) -> bool:
-        """Take an LD out of an LD Set that none of some hosts uses.
+    def take_back(self, ld: LogicalDisk, ld_set: LdSet,
+                  users: Callable[[], Users]) -> Use:
+        """Take an LD out of an LD Set that nobody uses it through.
 
-        Returns whether it was; False if a host uses it.
+        An attach of a peer that begins meanwhile waits, and finds the LD
+        unmapped then; it has a record without a connector before.
+
+        :param users: reads who uses the LD
         """
+        if (use := self._use_of(ld, ld_set, users())) is not Use.UNUSED:
+            return use
+        with self._claims.of(_mapping(ld.name, ld_set)):
+            if (use := self._use_of(ld, ld_set, users())) is Use.UNUSED:
+                self._unmap(ld, ld_set)
+            return use
+
+    def _use_of(self, ld: LogicalDisk, ld_set: LdSet, users: Users) -> Use:
         config = self._inventory.current()
-        ld_set = config.ld_sets.get(name)
-        if any(name in (s.name for s in self._ld_sets_showing(
-                config, user, ld.ldn)) for user in users):
-            return False
-        if ld_set is None or ld.ldn not in ld_set.mappings:
-            self._journal.end_map(ld.name, name)
-        else:
-            self._unmap(ld, ld_set)
-        return True
+        if any(ld_set.name in (s.name for s in self._ld_sets_showing(
+                config, host, ld.ldn)) for host in users.hosts):
+            return Use.USED
+        return Use.UNSURE if users.may_be_more else Use.UNUSED
 
     def ended(self, ld_sets: Sequence[LdSetName],
               connector: Connector | None = None) -> dict[str, Any]:
@@ -352,6 +372,10 @@ class AccessProtocol(HostLdSets):
                 ld_set.name, mapping.lun)
         self._inventory.record(changes.unmapped(ld_set.name, ld.ldn))
         self._journal.end_map(ld.name, ld_set.name)
+
+
+def _entry(ld: LogicalDisk, ld_set: LdSet) -> Entry:
+    return Entry(Kind.MAP, ld.ldn, ld.name, ld_set=ld_set.name)
 
 
 def _mapping(name: LdName, ld_set: LdSet) -> Hashable:

@@ -361,7 +361,8 @@ class ReplicationMethod(CopyMethod):
             self._settler.settle(name, SETTLE_WITHIN_SECONDS)
         self._unpaired.pair_when_free(snapshot)
         Reversal(self._inventory, self._pairs, self._replicas,
-                 self._unpaired.pair_again).run(source, snapshot)
+                 self._volumes.journal, self._unpaired.pair_again).run(
+                     source, snapshot)
 
     # -- extend --------------------------------------------------------
 

@@ -22,6 +22,7 @@ from cinder_nec.backend.copying.replicas import (
     not_ours,
 )
 from cinder_nec.backend.inventory import Inventory
+from cinder_nec.backend.journal import Entry, Journal, Kind
 from cinder_nec.backend.undo import Undo
 from cinder_nec.ismcli.commands import RvUse
 from cinder_nec.model import LdName, LogicalDisk, PairState, RplAttribute
@@ -36,11 +37,12 @@ class Reversal:
     """
 
     def __init__(self, inventory: Inventory, pairs: PairCopy,
-                 replicas: Replicas,
+                 replicas: Replicas, journal: Journal,
                  pair_again: Callable[[LdName, LdName], None]) -> None:
         self._inventory = inventory
         self._pairs = pairs
         self._replicas = replicas
+        self._journal = journal
         self._pair_again = pair_again
 
     def run(self, source: LdName, snapshot: LdName) -> None:
@@ -55,7 +57,8 @@ class Reversal:
         Undo: the volume and its RVs are paired again.
         Crash leaves: the snapshots whole but perhaps unpaired, and the
         volume paired with the snapshot, perhaps with a part of its
-        content; a second try makes it whole.
+        content; the next start of the service that has the revert in its
+        journal takes the pair apart, and a second try makes it whole.
 
         :raises errors.NotFound: the volume or the snapshot is gone
         :raises errors.InUse: the volume is in use, or was expanded
@@ -70,7 +73,8 @@ class Reversal:
         kept, others = self._replicas_of(source)
         for replica in kept:
             self._replicas.remove(source, replica)
-        with Undo() as undo:
+        entry = Entry(Kind.REVERT, mv.ldn, source)
+        with self._journal.during(entry), Undo() as undo:
             for replica in others:
                 undo.push(f'{replica} without its pair with {source}',
                           functools.partial(self._pair_again, source, replica))
