@@ -190,7 +190,9 @@ def test_every_kind_of_fault_but_a_delay_has_words():
     (Failed(FAILED), (f'Failed to schedule_create_snapshot: Cannot place '
                       f'snapshot {ID} on node@gold#Gold',)),
     (Failed(FAILED), (f'Failed to schedule_extend_volume: Cannot place '
-                      f'volume {ID} on node@gold#Gold',))])
+                      f'volume {ID} on node@gold#Gold',)),
+    (Failed(FAILED), ('Failed to schedule_retype: No valid backend was '
+                      f'found. No valid backends for volume {ID}',))])
 @pytest.mark.parametrize('fault, result', [
     ('pool full', Result.EXPLAINED), (causes.RESTART, Result.EXPLAINED),
     ('busy for a while', Result.UNEXPLAINED)])

@@ -27,9 +27,10 @@ STARTING_SECONDS = 60.0
 _NOT_STARTED = ('driver not ready', 'DriverNotInitialized')
 # What the driver says when an operation has failed; a reason follows.
 _TOLD = 'cinder_nec.translate'
-# What the scheduler says of a snapshot or an extended volume that the pool,
-# which it takes for full, has no place for.
-_NO_PLACE = ('Cannot place snapshot', 'Cannot place volume')
+# What the scheduler says of a snapshot, of an extended volume, and of a retype
+# that the pool, which it takes for full, has no place for.
+_NO_PLACE = ('Cannot place snapshot', 'Cannot place volume',
+             'No valid backend was found')
 # By them the scheduler finds no place, and no driver is asked.
 _SEEN_IN_STATS = ('pool full',)
 _KEY = re.compile('(?:req-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}')
