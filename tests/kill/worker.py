@@ -12,7 +12,7 @@ import os
 import traceback
 from typing import Any
 
-from cinder_nec.backend import recovery
+from cinder_nec.backend import recovery, recovery_nameless
 from tests.kill.cases import BY_NAME, Case, Names
 from tests.kill.inspect_array import unexplained
 from tests.kill.world import World
@@ -24,7 +24,7 @@ from tests.cinder import drivers  # noqa: F401  isort: skip
 def main(pipe: Connection, settings: dict[str, Any]) -> None:
     """Answer orders until the other side goes, or kills."""
     # Nobody waits for a peer to name an LD.
-    recovery.ADOPT_AFTER_SECONDS = 0.0
+    recovery.ADOPT_AFTER_SECONDS = recovery_nameless.ADOPT_AFTER_SECONDS = 0.0
     try:
         world = World(settings['conf'], settings['driver'],
                       settings['control'], settings['db'])
