@@ -15,8 +15,8 @@ import time
 import types
 
 import pytest
+from soak_suite import actions, causes, judge, services, weather
 from soak_suite import api as soak_api
-from soak_suite import causes, judge, services, weather
 from soak_suite.actions import Actions, WrongData
 from soak_suite.api import Failed, Hangs, Interrupted, NotPlaced, Refused
 from soak_suite.main import parse
@@ -376,3 +376,13 @@ def test_a_missing_package_is_named_with_its_command(monkeypatch):
         'apt-get install --no-install-recommends etcd-server '
         'mariadb-server')
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('seconds, can', (
+    (('T10:00:01',), True), (('T10:00:01', 'T10:00:02'), True),
+    (('T10:00:02', 'T10:00:02'), False), ((), False)))
+def test_nobody_goes_back_where_cinder_may_not_know_the_latest(seconds, can):
+    volume = Volume('a', 'iscsi', 1, snapshots=[
+        Snapshot(str(n), 1, b'x', second=second)
+        for n, second in enumerate(seconds)])
+    assert actions._can_go_back(volume) is can

@@ -23,6 +23,8 @@ HOSTS = 4
 # That have a shared volume at once.
 MAX_HOSTS = 2
 _SERIAL = itertools.count(1)
+# Of a time as the API writes it.
+_TO_THE_SECOND = 19
 
 #: An action found nothing to do: no volume fits.
 NOTHING = 'nothing to do'
@@ -138,8 +140,11 @@ class Actions:
                     raise
             with _spoiling(volume):
                 self.api.wait_snapshot(ident, 'available')
-            volume.snapshots.append(Snapshot(ident, volume.size,
-                                             volume.content))
+            made = self.api.read(
+                lambda: self._client.volume_snapshots.get(ident))
+            volume.snapshots.append(Snapshot(
+                ident, volume.size, volume.content,
+                second=made.created_at[:_TO_THE_SECOND]))
             return str(ident)
 
     def from_snapshot(self) -> str:
@@ -160,9 +165,7 @@ class Actions:
 
     def revert(self) -> str:
         """What a volume held at its last snapshot."""
-        with self._lend(lambda v: bool(
-                _at_rest(v) and v.snapshots
-                and v.snapshots[-1].size == v.size), alone=True) as volume:
+        with self._lend(_can_go_back, alone=True) as volume:
             if volume is None:
                 return NOTHING
             snapshot = volume.snapshots[-1]
@@ -382,6 +385,14 @@ def _whole(volume: Volume) -> bool:
 
 def _at_rest(volume: Volume) -> bool:
     return not (volume.spoiled or volume.attachments)
+
+
+def _can_go_back(volume: Volume) -> bool:
+    if not (_at_rest(volume) and volume.snapshots):
+        return False
+    *older, last = volume.snapshots
+    return last.size == volume.size and all(
+        one.second != last.second for one in older)
 
 
 def _attachable(volume: Volume) -> bool:

@@ -18,12 +18,15 @@ class Snapshot:
 
     :param stretched: an extend of its volume failed, and may have reached
         what the array keeps of the snapshot
+    :param second: when it was made; MariaDB keeps no fractions, and Cinder
+        takes any of one second for the latest
     """
 
     id: str
     size: int
     content: bytes | None
     stretched: bool = False
+    second: str = ''
 
 
 @dataclass(eq=False)
