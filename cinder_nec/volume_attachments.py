@@ -8,6 +8,7 @@ from cinder import exception, objects
 from oslo_log import log as logging
 
 from cinder_nec import errors, naming
+from cinder_nec.backend.access.attachments import Users
 from cinder_nec.backend.access.connector import Connector
 from cinder_nec.model import LdName
 
@@ -24,18 +25,15 @@ def attachments_of(volume) -> dict[str, Connector | None]:
     found: dict[str, Connector | None] = {}
     for attachment in volume.volume_attachment or ():
         try:
-            host = Connector.parse(attachment.connector or {})
+            found[attachment.id] = _recorded(attachment)
         except errors.InvalidConnector:
             LOG.warning('Attachment %s has a connector that cannot be used; '
                         'it is passed by.', attachment.id)
-        else:
-            found[attachment.id] = (
-                host if host.initiator or host.wwpns else None)
     return found
 
 
-def attached(volume, died: str = '') -> tuple[tuple[Connector, ...], bool]:
-    """Return the hosts of a volume's attachments, and whether that is all.
+def attached(volume, died: str = '') -> Users:
+    """Return who has a volume attached, as its object has it.
 
     Cinder's backup service and its migrations use volumes without an
     attachment, which their status tells; what Nova attaches the old way
@@ -45,17 +43,25 @@ def attached(volume, died: str = '') -> tuple[tuple[Connector, ...], bool]:
     """
     hosts, is_certain = [], True
     for attachment in volume.volume_attachment or ():
-        if not attachment.connector:
-            is_certain = is_certain and attachment.attach_status == died
-            continue
         try:
-            host = Connector.parse(attachment.connector)
+            host = _recorded(attachment)
         except errors.InvalidConnector:
             is_certain = False
-        else:
+            continue
+        if host is not None:
             hosts.append(host)
-            is_certain = is_certain and bool(host.initiator or host.wwpns)
-    return tuple(hosts), is_certain
+        elif attachment.connector or attachment.attach_status != died:
+            is_certain = False
+    return Users(tuple(hosts), may_be_more=not is_certain)
+
+
+def _recorded(attachment) -> Connector | None:
+    """Return the host of an attachment, None if none is recorded.
+
+    :raises errors.InvalidConnector: what is recorded is none
+    """
+    host = Connector.parse(attachment.connector or {})
+    return host if host.initiator or host.wwpns else None
 
 
 def find_volume(name: LdName):
@@ -63,13 +69,19 @@ def find_volume(name: LdName):
     cinder_id = naming.find_uuid(name.label)
     if cinder_id is None:
         return None
-    admin = cinder_context.get_admin_context()
-    # One that was migrated has the name of another one.
-    for volume in objects.VolumeList.get_all(
-            admin, filters={'_name_id': cinder_id}, limit=1):
-        return volume
+    migrated = find_migrated(cinder_id)
+    if migrated is not None:
+        return migrated
     try:
-        volume = objects.Volume.get_by_id(admin, cinder_id)
+        volume = objects.Volume.get_by_id(
+            cinder_context.get_admin_context(), cinder_id)
     except exception.VolumeNotFound:
         return None
     return volume if volume.name_id == cinder_id else None
+
+
+def find_migrated(cinder_id: str):
+    """Return the volume that kept its id, and has the name of this one."""
+    return next(iter(objects.VolumeList.get_all(
+        cinder_context.get_admin_context(),
+        filters={'_name_id': cinder_id}, limit=1)), None)

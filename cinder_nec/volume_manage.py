@@ -25,6 +25,7 @@ from cinder_nec.backend.manage import (
 )
 from cinder_nec.model import LdName
 from cinder_nec.translate import reporting, to_cinder
+from cinder_nec.volume_attachments import find_migrated
 
 LOG = logging.getLogger(__name__)
 
@@ -212,10 +213,8 @@ def _id_in_cinder(name: LdName) -> str | None:
     if (objects.Volume.exists(admin, cinder_id)
             or objects.Snapshot.exists(admin, cinder_id)):
         return cinder_id
-    # A migrated volume keeps its id, and has the name of another one.
-    moved = objects.VolumeList.get_all(
-        admin, filters={'_name_id': cinder_id}, limit=1)
-    return next((volume.id for volume in moved), None)
+    migrated = find_migrated(cinder_id)
+    return None if migrated is None else migrated.id
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from oslo_log import log as logging
@@ -96,11 +97,9 @@ class RecoveryMixin:
 
         What this service was attaching has died.
         """
-        hosts, is_certain = attached(volume, died=_RESERVED)
-        return Users(hosts, may_be_more=not (
-            is_certain and not self.cluster_name
-            and volume.status in _OURS | _AT_REST
-            and volume.migration_status in _NOT_MOVING))
+        # In a cluster, a peer may be at work on it.
+        at_rest = frozenset() if self.cluster_name else _OURS | _AT_REST
+        return _users(volume, at_rest, died=_RESERVED)
 
     def _users_of(self, name: LdName) -> Users:
         """Return who has an LD attached, by Cinder's database right now."""
@@ -108,12 +107,21 @@ class RecoveryMixin:
             volume = find_volume(name)
             if volume is None:
                 return Users(may_be_more=True)
-            hosts, is_certain = attached(volume)
+            return _users(volume, _AT_REST)
         except Exception as error:
             # Nothing that stats should fail for; the next ones ask again.
             LOG.warning('Who uses `%s` cannot be read from the database: %s',
                         name, error)
             return Users(may_be_more=True)
-        return Users(hosts, may_be_more=not (
-            is_certain and volume.status in _AT_REST
-            and volume.migration_status in _NOT_MOVING))
+
+
+def _users(volume, at_rest: frozenset[str], died: str = '') -> Users:
+    """Return who has a volume attached.
+
+    :param at_rest: the statuses in which nobody uses it besides
+    :param died: of attachments whose host was never told
+    """
+    users = attached(volume, died)
+    if volume.status in at_rest and volume.migration_status in _NOT_MOVING:
+        return users
+    return dataclasses.replace(users, may_be_more=True)
