@@ -145,20 +145,15 @@ class Journal:
             self._running.discard(entry.key)
 
     @contextlib.contextmanager
-    def during(self, entry: Entry) -> Iterator[None]:
-        """Keep an entry for the time of a block that takes itself back.
+    def taking_back(self, entry: Entry) -> Iterator[None]:
+        """Strike an entry out when a block has taken back what it tells of.
 
-        It stays where that could not be done.
+        Where it cannot, :meth:`Recovery.go_on` tries again.
         """
-        self.begin(entry)
         try:
             yield
-        except BaseException as error:
-            if (isinstance(error, errors.NecError)
-                    and not isinstance(error, errors.RollbackFailed)):
-                self.end(entry)
-            else:
-                self.leave(entry)
+        except errors.NecError:
+            self.leave(entry)
             raise
         self.end(entry)
 
@@ -173,10 +168,6 @@ class Journal:
     def end_map(self, name: LdName, ld_set: LdSetName) -> None:
         """Strike out a mapping."""
         self.end(Entry(Kind.MAP, 0, name, ld_set=ld_set))
-
-    def end_move(self, ldn: int) -> None:
-        """Strike out a migration inside the array."""
-        self.end(Entry(Kind.MOVE, ldn, LdName('', '')))
 
     def left(self, *kinds: Kind,
              besides: Container[str] = ()) -> tuple[Left, ...]:

@@ -119,13 +119,8 @@ class Migration:
             self._volumes.journal.end(entry)
 
     def _give_up(self, entry: Entry) -> None:
-        try:
+        with self._volumes.journal.taking_back(entry):
             self._unbind(migrating(entry.name))
-        except errors.NecError:
-            # Recovery.go_on() tries again.
-            self._volumes.journal.leave(entry)
-            raise
-        self._volumes.journal.end(entry)
 
     # -- before --------------------------------------------------------
 

@@ -169,12 +169,8 @@ class AccessProtocol(HostLdSets):
                   lambda: self._undo_map(ld, ld_set))
 
     def _undo_map(self, ld: LogicalDisk, ld_set: LdSet) -> None:
-        try:
+        with self._journal.taking_back(_entry(ld, ld_set)):
             self._unmap(ld, ld_set)
-        except errors.NecError:
-            # Recovery.go_on() tries again.
-            self._journal.leave(_entry(ld, ld_set))
-            raise
 
     def _map_multi_target(self, ld: LogicalDisk, ld_set: LdSet,
                           undo: Undo) -> LdMapping | None:

@@ -74,24 +74,30 @@ class Reversal:
         for replica in kept:
             self._replicas.remove(source, replica)
         entry = Entry(Kind.REVERT, mv.ldn, source)
-        with self._journal.during(entry), Undo() as undo:
+        with Undo() as undo:
             for replica in others:
                 undo.push(f'{replica} without its pair with {source}',
                           functools.partial(self._pair_again, source, replica))
                 self._pairs.unpair(source, replica)
+            self._journal.begin(entry)
             undo.push(
                 f'the pair of {snapshot} and {source}: iSMrc_pair -unpair '
                 f'-mv {snapshot.label} -mvflg ld -rv {source.label} '
                 '-rvflg ld -force all',
-                lambda: self._pairs.dissolve(snapshot, source))
+                lambda: self._take_back(entry, snapshot))
             self._pairs.start(snapshot, source, RvUse.IMMEDIATE,
                               what='the copy back')
             self._pairs.wait(snapshot, source)
             self._pairs.unpair(snapshot, source)
+        self._journal.end(entry)
         self._replicas.note(snapshot, paired=False)
         for replica in others:
             self._pair_again(source, replica)
         self._replicas.look_whether_mv(source)
+
+    def _take_back(self, entry: Entry, snapshot: LdName) -> None:
+        with self._journal.taking_back(entry):
+            self._pairs.dissolve(snapshot, entry.name)
 
     def _check(self, mv: LogicalDisk, rv: LogicalDisk) -> None:
         sets = self._inventory.current().mapped_to(mv.ldn)
