@@ -51,10 +51,9 @@ class RecoveryMixin:
         """
         # A snapshot reads its volume from the database, one by one.
         known = {v.id: v for v in volumes}
-        free = [v for v in volumes if self._is_free(v)]
         try:
             self.backend.recovery.run(
-                [self._owned(v) for v in free],
+                [self._owned(v) for v in volumes if self._is_free(v)],
                 # In a cluster, a peer may be showing one to a host.
                 [OwnedSnapshot(
                     self._snapshot_name(s),
@@ -82,7 +81,6 @@ class RecoveryMixin:
         status = volume.status
         return Owned(self._ld_name(volume),
                      unfinished=status in _OURS | _BROKEN_OFF,
-                     users=self._users_at_start(volume),
                      becomes=self._name_to_come(volume))
 
     def _name_to_come(self, volume) -> LdName | None:

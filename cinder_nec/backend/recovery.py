@@ -49,14 +49,12 @@ class Owned:
     """A volume of this service, and what Cinder says of it.
 
     :param unfinished: an operation on it has died with the last run
-    :param users: who has it attached
     :param becomes: the volume whose place it takes at the end of a
         migration through a host
     """
 
     name: LdName
     unfinished: bool = False
-    users: Users = _UNKNOWN
     becomes: LdName | None = None
 
 
@@ -142,17 +140,17 @@ class Recovery:
 
     def run(self, volumes: Collection[Owned],
             snapshots: Collection[OwnedSnapshot],
-            peers: Mapping[LdName, Users] | None = None) -> None:
+            users: Mapping[LdName, Users] | None = None) -> None:
         """Go on with, or take back, what concerns these objects.
-
-        :param peers: volumes that another service of this cluster may be
-            at work on, and who has them attached
 
         Precondition: no operation on them is running.
         Re-entry: what is in order is left alone.
         Undo: nothing to undo; each step is one that an operation takes
         as well.
         Crash leaves: what was not reached; the next start goes on.
+
+        :param users: who has volumes attached, of those as well that
+            another service of this cluster may be at work on
         """
         owned = {volume.name: volume for volume in volumes}
         for volume in volumes:
@@ -163,9 +161,9 @@ class Recovery:
                    functools.partial(self._end_takes, owned))
         self._each('mappings', functools.partial(
             self._mappings.start,
-            {**(peers or {}), **{v.name: v.users for v in volumes}},
-            [*(s.name for s in snapshots),
-             *(link_name(s.source, s.name) for s in snapshots)]))
+            users or {},
+            {name for s in snapshots
+             for name in (s.name, link_name(s.source, s.name))}))
         for snapshot in snapshots:
             self._each(f'the link volume of `{snapshot.name}`',
                        functools.partial(self._end_link, snapshot))

@@ -759,7 +759,7 @@ def test_mappings_that_no_attachment_knows(site, users, stays):
     lab.volumes.create(VOLUME, 1, [POOL])
     lab.access.attach(VOLUME, host(1), records=dict)
     service = site.service()
-    service.recovery.run([Owned(VOLUME, users=users)], [])
+    service.recovery.run([Owned(VOLUME)], [], {VOLUME: users})
     assert bool(lab.inventory.refresh().mapped_to(
         lab.lds()[VOLUME.label].ldn)) is stays
 
@@ -770,7 +770,7 @@ def test_what_another_has_mapped_stays(site, tmp_path):
     lab.volumes.create(VOLUME, 1, [POOL])
     lab.access.attach(VOLUME, host(1), records=dict)
     other = Service(site.engine, tmp_path / 'other')
-    other.recovery.run([Owned(VOLUME, users=Users())], [])
+    other.recovery.run([Owned(VOLUME)], [], {VOLUME: Users()})
     assert lab.inventory.refresh().mapped_to(lab.lds()[VOLUME.label].ldn)
 
 
@@ -866,7 +866,7 @@ def test_a_mapping_that_comes_late_is_taken_back(site):
         f'iSMcfg delldsetld -ldset {ld_set} -ldname {VOLUME}'
     ).reply.status == 0
     service = site.service()
-    service.recovery.run([Owned(VOLUME, users=Users())], [])
+    service.recovery.run([Owned(VOLUME)], [], {VOLUME: Users()})
     assert lab.engine.execute(
         f'iSMcfg addldsetld -ldset {ld_set} -ldname {VOLUME}'
     ).reply.status == 0
@@ -882,7 +882,7 @@ def test_a_mapping_that_never_came_is_forgotten(site):
     die_in(lab, 'iSMcfg addldsetld', lambda: lab.access.attach(
         VOLUME, host(1), records=dict))
     service = site.service()
-    service.recovery.run([Owned(VOLUME, users=Users())], [])
+    service.recovery.run([Owned(VOLUME)], [], {VOLUME: Users()})
     assert len(service.lab.volumes.journal.left(Kind.MAP)) == 1
     site.age()
     service.recovery.go_on(Records(Users()))
